@@ -1,0 +1,8 @@
+//! interimap keeps mail in line, both ways, between any two of an IMAP server, an IMAP session behind a tunnel, and a
+//! Maildir. The rooms in the order of their layers; ARCHITECTURE.md says what each may know.
+
+#![forbid(unsafe_code)]
+
+pub mod mail;
+pub mod plan;
+pub mod store;

@@ -1,0 +1,15 @@
+//! The field's vocabulary as values that cannot be wrong; no input, no output.
+
+mod flags;
+mod mailbox;
+mod message;
+mod name;
+mod side;
+mod uid;
+
+pub use flags::{Flag, FlagChange, FlagSet, Keyword, NewKeywords, PermanentFlags};
+pub use mailbox::{Access, Checkpoint, MailboxId, MailboxStatus, Observation, Silence};
+pub use message::{Fingerprint, HeaderDigest, InternalDate};
+pub use name::{InvalidName, MailboxName, Pattern};
+pub use side::{Both, Side};
+pub use uid::{ModSeq, Uid, UidSet, UidValidity};
