@@ -88,6 +88,15 @@ pub enum Silence {
     Gone,
 }
 
+/// Whether the user is subscribed to a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subscription {
+    /// `\Subscribed`
+    Subscribed,
+    /// Not so.
+    Unsubscribed,
+}
+
 /// An identity that survives RENAME (RFC 8474 §4): 1 … 255 of `A-Za-z0-9_-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailboxId(String);

@@ -8,7 +8,7 @@ mod side;
 mod uid;
 
 pub use flags::{Flag, FlagChange, FlagSet, Keyword, NewKeywords, PermanentFlags};
-pub use mailbox::{Access, Checkpoint, MailboxId, MailboxStatus, Observation, Silence};
+pub use mailbox::{Access, Checkpoint, MailboxId, MailboxStatus, Observation, Silence, Subscription};
 pub use message::{Fingerprint, HeaderDigest, InternalDate};
 pub use name::{InvalidName, MailboxName, Pattern};
 pub use side::{Both, Side};

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::mail::{
     Checkpoint, Fingerprint, FlagChange, FlagSet, InternalDate, MailboxId, MailboxName, MailboxStatus, ModSeq,
-    Observation, Uid, UidSet, UidValidity,
+    Observation, Subscription, Uid, UidSet, UidValidity,
 };
 
 pub mod imap;
@@ -138,15 +138,6 @@ pub enum MailboxKind {
     Container,
     /// Nothing, but the name is subscribed to or has children (`\NonExistent`).
     Missing,
-}
-
-/// Whether the user is subscribed to a mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subscription {
-    /// `\Subscribed`
-    Subscribed,
-    /// Not so.
-    Unsubscribed,
 }
 
 /// A mailbox whose name cannot be said.

@@ -1,0 +1,92 @@
+//! What is remembered of an account: the base that both sides are compared with.
+
+use crate::mail::{
+    Both, Checkpoint, Fingerprint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid, UidValidity,
+};
+
+/// Names a remembered mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailboxKey(pub i64);
+
+/// Names a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PairId(pub i64);
+
+/// Names an intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntentId(pub i64);
+
+/// A message that both sides hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Its UID on each side.
+    pub uids: Both<Uid>,
+    /// The flags that both sides held when they last agreed: the base of the three-way merge.
+    pub flags: FlagSet,
+    /// Who it is, should a UID lose its meaning.
+    pub fingerprint: Fingerprint,
+}
+
+/// An append that is about to happen, and may have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The side the message comes from; it goes to the other one.
+    pub from: Side,
+    /// Its UID there.
+    pub uid: Uid,
+    /// The flags it is appended with.
+    pub flags: FlagSet,
+    /// Who it is.
+    pub fingerprint: Fingerprint,
+    /// The generation of the target's UIDs at that time.
+    pub target_uid_validity: UidValidity,
+    /// The target's UIDNEXT at that time: the copy, if there is one, is not below it.
+    pub floor: Uid,
+}
+
+/// A message that one side holds and that was not copied to the other, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The side that holds it.
+    pub side: Side,
+    /// Its UID there.
+    pub uid: Uid,
+    /// Why it was left out.
+    pub why: SkipReason,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was tried last, in seconds since 1970.
+    pub last_attempt: i64,
+}
+
+/// Why a message was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The configuration does not let it flow; nothing to be told.
+    Policy,
+    /// A side refused it, in these words.
+    Refused(String),
+}
+
+/// What is remembered of a mailbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// The row.
+    pub key: MailboxKey,
+    /// Its local name.
+    pub name: MailboxName,
+    /// The subscription last agreed on, once there was one.
+    pub subscription: Option<Subscription>,
+    /// Where each side's next run may start from.
+    pub checkpoints: Both<Option<Checkpoint>>,
+    /// Each side's identity for it that survives renaming.
+    pub ids: Both<Option<MailboxId>>,
+    /// How many pairs there are.
+    pub pairs: u64,
+    /// How many messages each side holds that were left out.
+    pub skipped: Both<u64>,
+    /// How many appends are unsettled.
+    pub intents: u64,
+    /// When it was last in line, in seconds since 1970.
+    pub last_success: Option<i64>,
+}
