@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod engine;
 pub mod mail;
 pub mod plan;
 pub mod store;

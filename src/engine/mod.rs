@@ -1,0 +1,3 @@
+//! Conducts runs: the only room that sees both sides.
+
+pub mod event;
