@@ -5,4 +5,5 @@
 
 pub mod mail;
 pub mod plan;
+pub mod state;
 pub mod store;
