@@ -6,4 +6,5 @@
 pub mod engine;
 pub mod mail;
 pub mod plan;
+pub mod state;
 pub mod store;
