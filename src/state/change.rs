@@ -278,3 +278,129 @@ impl Change<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::State;
+    use super::*;
+    use crate::mail::{Fingerprint, HeaderDigest, InternalDate, UidValidity};
+
+    /// One step of a random change, on one of few mailboxes, UIDs and keys, so that steps meet each other.
+    #[derive(Clone, Debug)]
+    enum Step {
+        AddMailbox(u8),
+        ForgetMailbox(i64),
+        AddPair(i64, u32, u32),
+        ForgetPair(i64),
+        ForgetPairs(i64),
+        MovePairs(i64, Side),
+        AddIntent(i64, Side, u32),
+        DropIntent(i64),
+        DropIntents(i64),
+        Skip(i64, Side, u32, u32),
+        Unskip(i64, Side, u32),
+        UnskipAll(i64, Side),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let side = || prop_oneof![Just(Side::Local), Just(Side::Remote)];
+        let (key, row, uid) = (|| 1..5i64, || 1..20i64, || 1..8u32);
+        prop_oneof![
+            3 => (0..4u8).prop_map(Step::AddMailbox),
+            1 => key().prop_map(Step::ForgetMailbox),
+            8 => (key(), uid(), uid()).prop_map(|(key, local, remote)| Step::AddPair(key, local, remote)),
+            3 => row().prop_map(Step::ForgetPair),
+            1 => key().prop_map(Step::ForgetPairs),
+            2 => (key(), side()).prop_map(|(key, side)| Step::MovePairs(key, side)),
+            5 => (key(), side(), uid()).prop_map(|(key, side, uid)| Step::AddIntent(key, side, uid)),
+            2 => row().prop_map(Step::DropIntent),
+            1 => key().prop_map(Step::DropIntents),
+            5 => (key(), side(), uid(), uid()).prop_map(|(key, side, uid, times)| Step::Skip(key, side, uid, times)),
+            2 => (key(), side(), uid()).prop_map(|(key, side, uid)| Step::Unskip(key, side, uid)),
+            1 => (key(), side()).prop_map(|(key, side)| Step::UnskipAll(key, side)),
+        ]
+    }
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    /// Takes a step in a change of its own. Steps that contradict the state are refused, as many random ones do.
+    fn take(state: &mut State, step: &Step) -> Result<(), Error> {
+        let flags = FlagSet::new();
+        let internal_date = InternalDate::from_unix(0).unwrap();
+        let fingerprint = Fingerprint { size: 1, internal_date, header: HeaderDigest::of(b"") };
+        // Every UID goes to the next pair, the last one to the first.
+        let circle = |state: &State, key, side| -> BTreeMap<PairId, Uid> {
+            let pairs = state.pairs(key).unwrap();
+            let uids: Vec<Uid> = pairs.values().map(|pair| pair.uids[side]).collect();
+            pairs.into_keys().zip(uids.into_iter().cycle().skip(1)).collect()
+        };
+        let moved = match step {
+            Step::MovePairs(key, side) => circle(state, MailboxKey(*key), *side),
+            _ => BTreeMap::new(),
+        };
+        state.commit(|change| match *step {
+            Step::AddMailbox(letter) => {
+                change.add_mailbox(&MailboxName::new(&char::from(b'a' + letter).to_string()).unwrap()).map(drop)
+            }
+            Step::ForgetMailbox(key) => change.forget_mailbox(MailboxKey(key)),
+            Step::AddPair(key, local, remote) => {
+                let uids = Both { local: uid(local), remote: uid(remote) };
+                change.add_pair(MailboxKey(key), &Pair { uids, flags, fingerprint }).map(drop)
+            }
+            Step::ForgetPair(pair) => change.forget_pair(PairId(pair)),
+            Step::ForgetPairs(key) => change.forget_pairs(MailboxKey(key)),
+            Step::MovePairs(key, side) => change.set_uids(MailboxKey(key), side, &moved),
+            Step::AddIntent(key, from, number) => {
+                let target_uid_validity = UidValidity::new(1).unwrap();
+                let intent =
+                    Intent { from, uid: uid(number), flags, fingerprint, target_uid_validity, floor: Uid::MIN };
+                change.add_intent(MailboxKey(key), &intent).map(drop)
+            }
+            Step::DropIntent(intent) => change.drop_intent(IntentId(intent)),
+            Step::DropIntents(key) => change.drop_intents(MailboxKey(key)),
+            Step::Skip(key, side, number, attempts) => {
+                let skipped = Skipped { side, uid: uid(number), why: SkipReason::Policy, attempts, last_attempt: 0 };
+                change.skip(MailboxKey(key), &skipped)
+            }
+            Step::Unskip(key, side, number) => change.unskip(MailboxKey(key), side, uid(number)),
+            Step::UnskipAll(key, side) => change.unskip_all(MailboxKey(key), side),
+        })
+    }
+
+    fn count(state: &State, sql: &str, key: MailboxKey) -> u64 {
+        state.connection.query_row(sql, [key], |row| row.get::<_, Count>(0)).unwrap().0
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn counters_are_what_counting_finds(steps in prop::collection::vec(step(), 1..80)) {
+            let mut state = State::in_memory().unwrap();
+            for step in steps {
+                let taken = take(&mut state, &step);
+                prop_assert!(matches!(taken, Ok(()) | Err(Error::Contradiction { .. })), "{step:?}: {taken:?}");
+                for mailbox in state.remembered().unwrap() {
+                    let of = |sql| count(&state, sql, mailbox.key);
+                    prop_assert_eq!(mailbox.pairs, of("SELECT count(*) FROM pair WHERE mailbox = ?1"));
+                    prop_assert_eq!(mailbox.intents, of("SELECT count(*) FROM intent WHERE mailbox = ?1"));
+                    for side in Side::BOTH {
+                        let counted = match side {
+                            Side::Local => of("SELECT count(*) FROM skipped WHERE mailbox = ?1 AND side = 'local'"),
+                            Side::Remote => of("SELECT count(*) FROM skipped WHERE mailbox = ?1 AND side = 'remote'"),
+                        };
+                        prop_assert_eq!(mailbox.skipped[side], counted);
+                    }
+                }
+            }
+            let known: Vec<_> = state.remembered().unwrap().into_iter().map(|mailbox| mailbox.key).collect();
+            let rows: i64 = state.connection.query_row("SELECT count(*) FROM pair", [], |row| row.get(0)).unwrap();
+            let reached: usize = known.iter().map(|key| state.pairs(*key).unwrap().len()).sum();
+            prop_assert_eq!(rows, reached as i64, "no row belongs to a mailbox that is gone");
+        }
+    }
+}

@@ -156,7 +156,7 @@ impl Error {
         use rusqlite::Error as Sqlite;
         let path = path.to_owned();
         let what = error.to_string();
-        match error {
+        match &error {
             // What was read is not what is ever written.
             Sqlite::FromSqlConversionFailure(..)
             | Sqlite::IntegralValueOutOfRange(..)
@@ -164,6 +164,7 @@ impl Error {
             | Sqlite::Utf8Error(..) => Error::Corrupt { path, what },
             // Our statements fit our schema; where one does not, the schema is damaged.
             Sqlite::SqlInputError { .. } => Error::Corrupt { path, what },
+            Sqlite::SqliteFailure(_, Some(message)) if message.starts_with("no such ") => Error::Corrupt { path, what },
             Sqlite::ToSqlConversionFailure(..) => Error::Contradiction { what },
             Sqlite::SqliteFailure(failure, _) => match (failure.code, failure.extended_code) {
                 (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Error::Corrupt { path, what },
@@ -173,7 +174,7 @@ impl Error {
                 (ErrorCode::ConstraintViolation, _) => Error::Contradiction { what },
                 _ => Error::Database { path, source: Box::new(error) },
             },
-            error => Error::Database { path, source: Box::new(error) },
+            _ => Error::Database { path, source: Box::new(error) },
         }
     }
 

@@ -61,7 +61,7 @@ pub(super) fn exists(path: &Path) -> Result<Presence, Error> {
     }
 }
 
-/// Makes an empty file for its owner alone; one that is there is emptied.
+/// Makes an empty file for its owner alone, in place of one that is there.
 pub(super) fn create_empty(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::from_io("replace", path)(error)),

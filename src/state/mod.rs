@@ -92,6 +92,8 @@ impl State {
         let lock = Lock::take(&path)?;
         let end = files::end_of_last_run(&path)?;
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // A file that is refused stays as it is: closing it must not merge the log into it.
+        schema::on_close(&connection, &path, schema::Log::Left)?;
         let contents = schema::recognize(&connection, &path, migrations)?;
         if end == files::End::Sudden {
             schema::check(&connection, &path)?;
@@ -100,6 +102,7 @@ impl State {
         if contents != Contents::Nothing {
             state.expect_identity(identity)?;
         }
+        schema::on_close(&state.connection, &state.path, schema::Log::Merged)?;
         schema::make_durable(&state.connection, &state.path)?;
         schema::migrate(&mut state.connection, &state.path, contents, migrations)?;
         if state.identity()?.is_none() {
@@ -197,4 +200,67 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
         Ok(connection)
     };
     open().map_err(|error| Error::from_sqlite(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{Fingerprint, FlagSet, HeaderDigest, InternalDate, MailboxName, Uid};
+    use crate::plan::{MailboxKey, Pair};
+
+    fn add_pairs(change: &Change<'_>, key: MailboxKey, numbers: std::ops::Range<u32>) -> Result<(), Error> {
+        let internal_date = InternalDate::from_unix(0).unwrap();
+        let fingerprint = Fingerprint { size: 1, internal_date, header: HeaderDigest::of(b"") };
+        numbers.filter_map(Uid::new).try_for_each(|uid| {
+            let uids = Both { local: uid, remote: uid };
+            change.add_pair(key, &Pair { uids, flags: FlagSet::new(), fingerprint }).map(drop)
+        })
+    }
+
+    #[test]
+    fn a_full_disk_costs_nothing_that_was_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        let identity = Both { local: "here".to_owned(), remote: "there".to_owned() };
+        let mut state = State::open(&path, &identity).unwrap();
+        let key = state.commit(|change| change.add_mailbox(&MailboxName::inbox())).unwrap();
+        state.commit(|change| add_pairs(change, key, 1..100)).unwrap();
+        let before = state.pairs(key).unwrap();
+
+        let pages: i64 = state.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = |state: &State, pages: i64| {
+            state.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        };
+        limit(&state, pages + 1);
+        let full = state.commit(|change| add_pairs(change, key, 100..10_000));
+        assert!(matches!(full, Err(Error::DiskFull { .. })), "{full:?}");
+        // SQLite ends the transaction of itself here; whoever goes on must not write outside of it.
+        let passed_over = state.commit(|change| {
+            add_pairs(change, key, 100..10_000).unwrap_err();
+            change.set_last_success(key, 7).or(Ok(()))
+        });
+        assert!(matches!(passed_over, Err(Error::Contradiction { .. })), "{passed_over:?}");
+        assert_eq!(state.pairs(key).unwrap(), before);
+        assert_eq!(state.remembered().unwrap()[0].last_success, None);
+
+        limit(&state, 1 << 30);
+        state.commit(|change| add_pairs(change, key, 100..10_000)).unwrap();
+        assert_eq!(state.pairs(key).unwrap().len(), 9_999);
+        drop(state);
+        assert_eq!(State::open(&path, &identity).unwrap().pairs(key).unwrap().len(), 9_999);
+    }
+    #[test]
+    fn a_program_that_keeps_the_file_locked_is_named_as_the_cause() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        let identity = Both { local: "here".to_owned(), remote: "there".to_owned() };
+        let mut state = State::open(&path, &identity).unwrap();
+        state.connection.busy_timeout(Duration::from_millis(1)).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = state.commit(|change| change.add_mailbox(&MailboxName::inbox()));
+        assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        state.commit(|change| change.add_mailbox(&MailboxName::inbox())).unwrap();
+    }
 }

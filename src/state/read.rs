@@ -10,8 +10,8 @@ use crate::plan::{Intent, IntentId, MailboxKey, Pair, PairId, Remembered, Skippe
 
 /// So many runs of UIDs are looked up one by one without asking how large the mailbox is.
 const FEW_RUNS: usize = 64;
-/// A run of UIDs that is looked up costs about as much as so many rows of a scan.
-const ROWS_PER_LOOKUP: u64 = 4;
+/// A run of UIDs that is looked up costs about as much as so many rows of a scan: 7 µs and 4 µs of 300,000 pairs.
+const ROWS_PER_LOOKUP: u64 = 2;
 
 impl State {
     /// How the addresses of both sides were written when the state was made; `None` in memory.
@@ -177,7 +177,7 @@ impl State {
         Ok(last)
     }
 
-    /// How many rows queries have stepped through since the state was opened.
+    /// How many rows reading has stepped through since the state was opened; changes are not counted.
     pub fn rows_read(&self) -> u64 {
         self.rows_read.get()
     }
@@ -244,4 +244,72 @@ struct Counted {
     pairs: u64,
     intents: u64,
     skipped: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mail::{Fingerprint, FlagSet, HeaderDigest, InternalDate, MailboxName};
+
+    /// A state with the pairs 1, 3, 5, … of both sides, `pairs` of them, beside another mailbox that has the same.
+    fn odd(pairs: u32) -> (State, MailboxKey) {
+        let mut state = State::in_memory().unwrap();
+        let internal_date = InternalDate::from_unix(0).unwrap();
+        let fingerprint = Fingerprint { size: 1, internal_date, header: HeaderDigest::of(b"") };
+        let key = state.commit(|change| {
+            let keys =
+                [change.add_mailbox(&MailboxName::inbox())?, change.add_mailbox(&MailboxName::new("b").unwrap())?];
+            for (key, number) in keys.into_iter().flat_map(|key| (0..pairs).map(move |number| (key, number))) {
+                let uid = Uid::new(2 * number + 1).unwrap();
+                let uids = Both { local: uid, remote: uid };
+                change.add_pair(key, &Pair { uids, flags: FlagSet::new(), fingerprint })?;
+            }
+            Ok(keys[0])
+        });
+        (state, key.unwrap())
+    }
+
+    #[test]
+    fn the_fewest_rows_are_read_that_answer() {
+        let (state, key) = odd(1000);
+        let every =
+            |step: usize, from: u32, to: u32| (from..=to).step_by(step).filter_map(Uid::new).collect::<UidSet>();
+        for (what, uids, rows) in [
+            ("all in one run", every(1, 1, u32::from(u16::MAX)), 1000),
+            ("few runs", every(10, 1, 600), 60),
+            ("many runs, yet fewer than a scan would read", every(10, 1, 1500), 150 + 1),
+            ("more runs than a scan costs", every(2, 1, 1999), 1000 + 1),
+            ("few runs of what is not there", every(2, 2, 100), 0),
+            ("many runs of what is not there", every(2, 2, 900), 1),
+            ("more runs than a scan costs, of what is not there", every(2, 2, 1200), 599 + 1),
+        ] {
+            let before = state.rows_read();
+            let pairs = state.pairs_touching(key, Side::Remote, &uids).unwrap();
+            assert!(pairs.values().all(|pair| uids.contains(pair.uids.remote)), "{what}");
+            assert_eq!(state.rows_read() - before, rows, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_scan_is_counted_even_when_nothing_comes_out_of_it() {
+        let (state, _) = odd(100);
+        state.each("SELECT id FROM pair WHERE size = 7", [], |_| Ok(())).unwrap();
+        assert!(state.rows_read() >= 199, "{}", state.rows_read());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn touching_is_reading_all_and_choosing(uids in prop::collection::vec(1..700u32, 0..400), remote: bool) {
+            let side = if remote { Side::Remote } else { Side::Local };
+            let (state, key) = odd(300);
+            let uids: UidSet = uids.into_iter().filter_map(Uid::new).collect();
+            let mut chosen = state.pairs(key).unwrap();
+            chosen.retain(|_, pair| uids.contains(pair.uids[side]));
+            prop_assert_eq!(state.pairs_touching(key, side, &uids).unwrap(), chosen);
+        }
+    }
 }
