@@ -70,7 +70,7 @@ CREATE TABLE skipped (
     mailbox      INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
     side         TEXT    NOT NULL CHECK (side IN ('local', 'remote')),
     uid          INTEGER NOT NULL CHECK (uid BETWEEN 1 AND 4294967295),
-    why          TEXT    NOT NULL CHECK (why IN ('policy', 'refused')),
+    why          TEXT    NOT NULL CHECK (why IN ('policy', 'kept', 'refused')),
     words        TEXT    CHECK ((why = 'refused') = (words IS NOT NULL)),
     attempts     INTEGER NOT NULL CHECK (attempts BETWEEN 0 AND 4294967295),
     last_attempt INTEGER NOT NULL,

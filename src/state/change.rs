@@ -32,6 +32,15 @@ impl Change<'_> {
         self.update("UPDATE mailbox SET name = ?2 WHERE id = ?1", (mailbox, name))
     }
 
+    /// Gives mailboxes their new names, which they may take from each other.
+    pub fn rename_mailboxes(&self, names: &BTreeMap<MailboxKey, MailboxName>) -> Result<(), Error> {
+        for mailbox in names.keys() {
+            // No mailbox name begins with a '/': this one is free whatever the others are called.
+            self.update("UPDATE mailbox SET name = '/' || id WHERE id = ?1", [*mailbox])?;
+        }
+        names.iter().try_for_each(|(mailbox, name)| self.rename_mailbox(*mailbox, name))
+    }
+
     /// Forgets a mailbox and all that belongs to it; one that is not remembered is forgotten already.
     pub fn forget_mailbox(&self, mailbox: MailboxKey) -> Result<(), Error> {
         self.delete("DELETE FROM mailbox WHERE id = ?1", [mailbox])
@@ -201,6 +210,7 @@ impl Change<'_> {
         let Skipped { side, uid, why, attempts, last_attempt } = skipped;
         let (why, words) = match why {
             SkipReason::Policy => (Why::Policy, None),
+            SkipReason::Kept => (Why::Kept, None),
             SkipReason::Refused(words) => (Why::Refused, words.get(..words.floor_char_boundary(MAX_WORDS))),
         };
         self.update(

@@ -36,6 +36,7 @@ pub(super) fn intent(row: &Row<'_>) -> rusqlite::Result<(IntentId, Intent)> {
 pub(super) fn skipped(row: &Row<'_>) -> rusqlite::Result<Skipped> {
     let why = match row.get(2)? {
         Why::Policy => SkipReason::Policy,
+        Why::Kept => SkipReason::Kept,
         Why::Refused => SkipReason::Refused(row.get(3)?),
     };
     Ok(Skipped { side: row.get(0)?, uid: row.get(1)?, why, attempts: row.get(4)?, last_attempt: row.get(5)? })
@@ -240,11 +241,12 @@ macro_rules! words {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Why {
     Policy,
+    Kept,
     Refused,
 }
 
 words! {
     Side, "a side": Local = "local", Remote = "remote";
     Subscription, "a subscription": Subscribed = "subscribed", Unsubscribed = "unsubscribed";
-    Why, "a reason": Policy = "policy", Refused = "refused";
+    Why, "a reason": Policy = "policy", Kept = "kept", Refused = "refused";
 }

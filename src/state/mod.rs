@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use change::Change;
@@ -26,6 +27,9 @@ use schema::Contents;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than there are different statements, so that each is prepared once.
 const PREPARED_STATEMENTS: usize = 64;
+
+/// How many pages a copy takes in one go.
+const PAGES_AT_ONCE: i32 = 1024;
 
 /// What is remembered of one account.
 pub struct State {
@@ -141,6 +145,19 @@ impl State {
         schema::settle(&connection).map_err(|error| Error::from_sqlite(&path, error))?;
         schema::migrate(&mut connection, &path, Contents::Nothing, schema::MIGRATIONS)?;
         Ok(State::new(connection, Tenure::InMemory, path))
+    }
+
+    /// A copy of the account's state as it is at this moment, forgotten when it is dropped; an empty one where there is
+    /// no state yet. A rehearsal plays in it what a run would do.
+    pub fn rehearsal(path: &Path) -> Result<State, Error> {
+        let Some(looked_at) = State::inspect(path)? else { return State::in_memory() };
+        let told = |error| Error::from_sqlite(&looked_at.path, error);
+        let mut copy = Connection::open_in_memory().map_err(told)?;
+        Backup::new(&looked_at.connection, &mut copy)
+            .and_then(|backup| backup.run_to_completion(PAGES_AT_ONCE, Duration::ZERO, None))
+            .map_err(told)?;
+        schema::settle(&copy).map_err(told)?;
+        Ok(State::new(copy, Tenure::InMemory, looked_at.path.clone()))
     }
 
     fn new(connection: Connection, tenure: Tenure, path: PathBuf) -> State {

@@ -30,20 +30,35 @@ impl State {
 
     /// The mailboxes that are remembered, ordered by name. Their counters are kept, not counted.
     pub fn remembered(&self) -> Result<Vec<Remembered>, Error> {
+        self.remembered_where("1 ORDER BY mailbox.name", [])
+    }
+
+    /// What is remembered of one mailbox.
+    pub fn remembered_as(&self, mailbox: MailboxKey) -> Result<Option<Remembered>, Error> {
+        Ok(self.remembered_where("mailbox.id = ?1", [mailbox])?.pop())
+    }
+
+    fn remembered_where(
+        &self,
+        condition: &'static str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<Remembered>, Error> {
         let mut remembered = Vec::new();
         self.each(
-            "SELECT mailbox.id, mailbox.name, mailbox.subscription, mailbox.last_success,
-                    mailbox.pairs, mailbox.intents, mailbox.skipped_local, mailbox.skipped_remote,
-                    local.uid_validity, local.uid_next, local.highest_modseq,
-                    remote.uid_validity, remote.uid_next, remote.highest_modseq,
-                    local_id.id, remote_id.id
-               FROM mailbox
-               LEFT JOIN checkpoint AS local ON local.mailbox = mailbox.id AND local.side = 'local'
-               LEFT JOIN checkpoint AS remote ON remote.mailbox = mailbox.id AND remote.side = 'remote'
-               LEFT JOIN mailbox_id AS local_id ON local_id.mailbox = mailbox.id AND local_id.side = 'local'
-               LEFT JOIN mailbox_id AS remote_id ON remote_id.mailbox = mailbox.id AND remote_id.side = 'remote'
-              ORDER BY mailbox.name",
-            [],
+            &format!(
+                "SELECT mailbox.id, mailbox.name, mailbox.subscription, mailbox.last_success,
+                        mailbox.pairs, mailbox.intents, mailbox.skipped_local, mailbox.skipped_remote,
+                        local.uid_validity, local.uid_next, local.highest_modseq,
+                        remote.uid_validity, remote.uid_next, remote.highest_modseq,
+                        local_id.id, remote_id.id
+                   FROM mailbox
+                   LEFT JOIN checkpoint AS local ON local.mailbox = mailbox.id AND local.side = 'local'
+                   LEFT JOIN checkpoint AS remote ON remote.mailbox = mailbox.id AND remote.side = 'remote'
+                   LEFT JOIN mailbox_id AS local_id ON local_id.mailbox = mailbox.id AND local_id.side = 'local'
+                   LEFT JOIN mailbox_id AS remote_id ON remote_id.mailbox = mailbox.id AND remote_id.side = 'remote'
+                  WHERE {condition}"
+            ),
+            parameters,
             |row| {
                 remembered.push(columns::remembered(row)?);
                 Ok(())

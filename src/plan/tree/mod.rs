@@ -5,7 +5,7 @@ mod roster;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Both, MailboxName, MailboxStatus, Side, Subscription};
+use crate::mail::{Both, MailboxId, MailboxName, MailboxStatus, Side, Subscription};
 
 use super::{Choice, DeleteMailboxes, Flow, MailboxKey, Policy, Remembered};
 
@@ -45,6 +45,8 @@ pub struct Place {
     pub subscription: Option<Subscription>,
     /// Each side's subscription now.
     pub subscribed: Both<Subscription>,
+    /// Each side's identity for it that survives renaming.
+    pub ids: Both<Option<MailboxId>>,
 }
 
 /// Where a side has a mailbox.
@@ -67,6 +69,8 @@ pub struct Deletion {
     pub at: MailboxName,
     /// Its status there.
     pub status: Option<MailboxStatus>,
+    /// What becomes of it if the condition is not met.
+    pub otherwise: Place,
     /// What has to be true.
     pub condition: DeletionCondition,
 }
@@ -76,8 +80,8 @@ pub struct Deletion {
 pub enum DeletionCondition {
     /// Nothing.
     None,
-    /// It holds nothing that the other side has not seen. Otherwise that is kept: the mailbox is created again on the
-    /// other side, and only what was there before goes.
+    /// It holds nothing that the other side has not seen. Otherwise the deletion is not carried over: the mailbox is
+    /// created again where it was deleted, with everything in it.
     HoldsNothingNew,
 }
 
@@ -218,6 +222,7 @@ fn plan_one_sided(
         remembered: remembered.clone(),
         at: standing.name.clone(),
         status: standing.listed.status,
+        otherwise: place(policy, None, &found.name, Both::from_fn(here)),
         condition,
     });
 }
@@ -308,7 +313,8 @@ fn place(
         (Choice::Yes, Some(_), None) => Some(subscribed.local),
         (Choice::Yes, None, _) => Some(subscribed.remote),
     };
-    Place { remembered: remembered.cloned(), name: name.clone(), at, subscription, subscribed }
+    let ids = Both::from_fn(|side| standing[side].and_then(|standing| standing.listed.id.clone()));
+    Place { remembered: remembered.cloned(), name: name.clone(), at, subscription, subscribed, ids }
 }
 
 /// Merges subscriptions as flags are merged; at a first meeting, whoever is subscribed wins. `None` where the sides
