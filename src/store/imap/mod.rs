@@ -2,6 +2,9 @@
 //! `session` opens the conversation, `observe` and its neighbours hold it.
 
 mod endpoint;
+pub mod frame;
+pub mod mutf7;
+pub mod parse;
 pub mod response;
 
 pub use endpoint::{
