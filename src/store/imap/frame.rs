@@ -662,7 +662,8 @@ mod tests {
 
     #[test]
     fn work_is_linear_in_what_arrives() {
-        let shapes: [(&str, fn(usize) -> Vec<u8>); 5] = [
+        type Shape = fn(usize) -> Vec<u8>;
+        let shapes: [(&str, Shape); 5] = [
             ("one long line", |n| [&b"* SEARCH "[..], &b"1 ".repeat(n)].concat()),
             ("braces and quotes", |n| [&b"* X "[..], &b"\"{5} \"{5}".repeat(n / 16)].concat()),
             ("empty literals", |n| [&b"* X "[..], &b"{0}\r\n".repeat(1000), b"\r\n"].concat().repeat(n / 1000)),

@@ -12,6 +12,9 @@ mod search;
 mod token;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use self::numbers::number32;
