@@ -13,6 +13,8 @@ mod token;
 mod words;
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
