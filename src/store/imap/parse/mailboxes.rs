@@ -79,11 +79,13 @@ fn extended(tokens: &mut Tokens<'_>) -> Result<Option<Bytes>, Fault> {
 /// `namespace SP namespace SP namespace`, of which the first are the user's own; `namespace = nil / "(" 1*descr ")"`,
 /// `descr = "(" string SP (DQUOTE QUOTED-CHAR DQUOTE / nil) [extensions] ")"` (RFC 9051 §7.3.5).
 pub(super) fn namespace(tokens: &mut Tokens<'_>) -> Result<Option<Namespace>, Fault> {
-    let personal = personal(&mut tokens.clone())?;
-    tokens.skip()?;
+    let personal = personal(tokens)?;
     for _others_and_shared in 0..2 {
         tokens.blank()?;
-        tokens.skip()?;
+        if !tokens.nil() {
+            tokens.expect(b'(', "a namespace")?;
+            tokens.skip_rest_of_list()?;
+        }
     }
     tokens.end()?;
     Ok(personal)
@@ -100,7 +102,10 @@ fn personal(tokens: &mut Tokens<'_>) -> Result<Option<Namespace>, Fault> {
     tokens.blanks();
     let prefix = tokens.string(EXPECTED)?;
     tokens.blank()?;
-    Ok(Some(Namespace { prefix, delimiter: delimiter(tokens)? }))
+    let delimiter = delimiter(tokens)?;
+    tokens.skip_rest_of_list()?;
+    tokens.skip_rest_of_list()?;
+    Ok(Some(Namespace { prefix, delimiter }))
 }
 
 /// `mailbox SP "(" [status-att-list] ")"`; items that we do not know are passed over.

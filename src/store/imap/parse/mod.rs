@@ -12,6 +12,11 @@ mod search;
 mod token;
 mod words;
 
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use self::numbers::number32;
