@@ -3,7 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod engine;
 pub mod mail;
 pub mod plan;
+pub mod report;
 pub mod store;
