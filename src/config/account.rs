@@ -52,7 +52,7 @@ pub(super) fn read<'t>(
     Some(Account {
         name: (*name.get_ref()).to_owned(),
         policy,
-        addresses: sides.as_ref().map(|side| side.address.to_string()),
+        addresses: sides.as_ref().map(|side| side.address.identity()),
         endpoints: sides.map(|side| side.endpoint),
         database: database?,
     })

@@ -105,6 +105,23 @@ impl Address {
             _ => Err(AddressError::Scheme),
         }
     }
+
+    /// What a state is bound to. The same server is the same one however the connection to it is protected, so that a
+    /// change from `imap` to `imaps` leaves the state where it is.
+    pub fn identity(&self) -> String {
+        match self {
+            Address::Server { scheme, port, .. } if *port == scheme.default_port() => {
+                let full = self.to_string();
+                let place = full.split_once("://").map_or(full.as_str(), |(_, place)| place);
+                place.rsplit_once(':').map_or(place, |(place, _)| place).to_owned()
+            }
+            Address::Server { .. } => {
+                let full = self.to_string();
+                full.split_once("://").map_or(full.as_str(), |(_, place)| place).to_owned()
+            }
+            Address::Tunnel { .. } => self.to_string(),
+        }
+    }
 }
 
 /// `USER@HOST[:PORT][/]`
@@ -224,6 +241,19 @@ mod tests {
             let address = Address::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(address.to_string(), canonical, "{text}");
             assert_eq!(Address::parse(canonical).as_ref(), Ok(&address), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_protection_of_the_same_server_is_no_other_account() {
+        for (text, identity) in [
+            ("imaps://alice@h", "alice@h"),
+            ("imap://alice@h", "alice@h"),
+            ("imap://alice@h:993", "alice@h:993"),
+            ("imaps://alice@[::1]", "alice@[::1]"),
+            ("tunnel:a b", "tunnel:a b"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().identity(), identity, "{text}");
         }
     }
 

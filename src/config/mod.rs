@@ -60,7 +60,7 @@ pub struct Account {
     pub policy: Policy,
     /// Where its sides are.
     pub endpoints: Both<Endpoint>,
-    /// The same, in a line: without secrets, and the same at every run.
+    /// What the state is bound to: whose mail it is on each side, without secrets, the same at every run.
     pub addresses: Both<String>,
     /// Where its state is.
     pub database: PathBuf,
@@ -156,7 +156,13 @@ impl Config {
             }
             (Address::Tunnel { .. }, Address::Tunnel { .. }) => "tunnel".to_owned(),
         };
-        let account = Account { name: name.clone(), policy: Policy::two_way(), endpoints, addresses: texts, database };
+        let account = Account {
+            name: name.clone(),
+            policy: Policy::two_way(),
+            endpoints,
+            addresses: addresses.as_ref().map(Address::identity),
+            database,
+        };
         Ok(Config { accounts: BTreeMap::from([(name, account)]), warnings: Vec::new() })
     }
 }

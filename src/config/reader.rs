@@ -86,7 +86,7 @@ impl<'t, 'f> Reader<'t, 'f> {
     /// A text that is not empty and holds no control character, as everything that ends up on a wire or in a command.
     pub(super) fn line(&mut self, key: &str, example: &str) -> Option<Spanned<&'t str>> {
         let text = self.text(key, example)?;
-        let wrong = match text.get_ref() {
+        let wrong = match *text.get_ref() {
             "" => "is empty",
             text if text.chars().any(char::is_control) => "holds a control character",
             _ => return Some(text),

@@ -65,7 +65,7 @@ fn a_small_configuration_means_everything_in_both_directions() {
     assert_eq!(account.policy, Policy::two_way());
     assert_eq!(account.database, Path::new("/home/alice/.local/share/interimap/a.db"));
     assert_eq!(account.addresses.local, "tunnel:x");
-    assert_eq!(account.addresses.remote, "imaps://u@h:993");
+    assert_eq!(account.addresses.remote, "u@h");
     let Endpoint { link, login, timeout, disable_extensions, prefix, trace } = account.endpoints.remote;
     let protection = Protection::Tls(TlsOptions::default());
     assert_eq!(link, Link::Tcp { host: "h".to_owned(), port: 993, protection });
@@ -151,7 +151,7 @@ fn every_key_of_a_side_has_its_meaning() {
     );
     let login = remote.login.unwrap();
     assert_eq!((login.username.as_str(), login.mechanisms), ("alice@example.org", vec![Mechanism::Login]));
-    assert_eq!(account.addresses.remote, "imap://alice%40example.org@[::1]:1143");
+    assert_eq!(account.addresses.remote, "alice%40example.org@[::1]:1143");
 }
 
 #[test]
