@@ -8,4 +8,5 @@ pub mod engine;
 pub mod mail;
 pub mod plan;
 pub mod report;
+pub mod state;
 pub mod store;

@@ -62,8 +62,10 @@ pub struct Skipped {
 /// Why a message was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// The configuration does not let it flow; nothing to be told.
+    /// The configuration does not let it flow; nothing to be told, and tried again once it does.
     Policy,
+    /// The other side's copy was expunged, and the configuration keeps this one: never tried again.
+    Kept,
     /// A side refused it, in these words.
     Refused(String),
 }
