@@ -164,3 +164,14 @@ fn behind_blank<'a, T>(
     tokens.blank()?;
     read(tokens)
 }
+
+/// Servers may say a thing twice, but not two things.
+fn once<T: PartialEq>(item: &mut Option<T>, value: T, fault: Fault) -> Result<(), Fault> {
+    match item {
+        Some(said) if *said != value => Err(fault),
+        _ => {
+            *item = Some(value);
+            Ok(())
+        }
+    }
+}
