@@ -232,10 +232,13 @@ impl Framer {
                 Place::Line => {
                     let end = memchr(b'\n', fresh).map(|at| at + 1);
                     let part = end.map_or(fresh, |end| &fresh[..end]);
+                    let length = part.len();
                     self.response.extend_from_slice(part);
-                    self.taken += part.len();
+                    self.taken += length;
                     #[cfg(test)]
-                    (self.work += part.len());
+                    {
+                        self.work += length;
+                    }
                     self.check_length()?;
                     if end.is_some()
                         && let Some(event) = self.end_line()?
@@ -245,12 +248,15 @@ impl Framer {
                 }
                 Place::Kept { missing } => {
                     let part = &fresh[..missing.min(fresh.len())];
+                    let length = part.len();
                     self.response.extend_from_slice(part);
-                    self.taken += part.len();
-                    self.kept += part.len();
+                    self.taken += length;
+                    self.kept += length;
                     #[cfg(test)]
-                    (self.work += part.len());
-                    self.place = match missing - part.len() {
+                    {
+                        self.work += length;
+                    }
+                    self.place = match missing - length {
                         0 => Place::Line,
                         missing => Place::Kept { missing },
                     };
@@ -285,7 +291,9 @@ impl Framer {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         #[cfg(test)]
-        (self.work += line.len() + KIND_WINDOW);
+        {
+            self.work += line.len() + KIND_WINDOW;
+        }
         let kind = Kind::of(&self.response);
         let Some(announced) = kind.announcement(line)? else {
             let end = self.line + line.len();

@@ -641,6 +641,13 @@ fn a_body_that_passed_by_is_known_by_its_place() {
     assert_eq!(parsed(passed.at, 300_000), Ok(Response::Fetch(whole)));
     assert!(parsed(passed.at, 300_001).is_err());
     assert!(parsed(passed.at + 1, 300_000).is_err());
+    for skeleton in
+        ["* 7 FETCH (X (BODY[] {9}\r\n))", "* 7 FETCH (X {9}\r\n)", "* 7 FETCH (UID 3)\r\n\r\n", "* OK 78901234567890"]
+    {
+        let at = skeleton.find('\n').map_or(15, |at| at + 1);
+        let passed = Some(Passed { at, size: 9, ..passed });
+        assert!(parse(&Frame { octets: Bytes::from(skeleton), passed }).is_err(), "{skeleton}");
+    }
     for head in [
         "",
         "* 1 FETCH (UID 5 ",
