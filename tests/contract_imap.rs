@@ -1,5 +1,7 @@
 //! The contract of `Store`, held by an IMAP session with a real Dovecot at the end of a tunnel.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod contract;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! What every [`Store`] promises, whatever is behind it. `store` and `other` are two sessions of the same side, which is
 //! empty but for INBOX at the beginning.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
