@@ -232,10 +232,13 @@ impl Framer {
                 Place::Line => {
                     let end = memchr(b'\n', fresh).map(|at| at + 1);
                     let part = end.map_or(fresh, |end| &fresh[..end]);
+                    let length = part.len();
                     self.response.extend_from_slice(part);
-                    self.taken += part.len();
+                    self.taken += length;
                     #[cfg(test)]
-                    (self.work += part.len());
+                    {
+                        self.work += length;
+                    }
                     self.check_length()?;
                     if end.is_some()
                         && let Some(event) = self.end_line()?
@@ -245,12 +248,15 @@ impl Framer {
                 }
                 Place::Kept { missing } => {
                     let part = &fresh[..missing.min(fresh.len())];
+                    let length = part.len();
                     self.response.extend_from_slice(part);
-                    self.taken += part.len();
-                    self.kept += part.len();
+                    self.taken += length;
+                    self.kept += length;
                     #[cfg(test)]
-                    (self.work += part.len());
-                    self.place = match missing - part.len() {
+                    {
+                        self.work += length;
+                    }
+                    self.place = match missing - length {
                         0 => Place::Line,
                         missing => Place::Kept { missing },
                     };
@@ -285,7 +291,9 @@ impl Framer {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         #[cfg(test)]
-        (self.work += line.len() + KIND_WINDOW);
+        {
+            self.work += line.len() + KIND_WINDOW;
+        }
         let kind = Kind::of(&self.response);
         let Some(announced) = kind.announcement(line)? else {
             let end = self.line + line.len();
@@ -439,4 +447,337 @@ fn ends_in_body(line: &[u8]) -> bool {
     let Some(at) = line.len().checked_sub(ITEM.len()) else { return false };
     let (before, item) = line.split_at(at);
     item.eq_ignore_ascii_case(ITEM) && matches!(before.last(), None | Some(b' ' | b'('))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What comes of `input` if it arrives in pieces of these sizes, over and over; chunks of one body are joined.
+    fn cut(input: &[u8], pieces: &[usize]) -> (Vec<Event>, Option<FrameError>, Framer) {
+        let mut framer = Framer::new();
+        let mut events = Vec::new();
+        let mut rest = input;
+        let mut sizes = pieces.iter().copied().cycle();
+        loop {
+            match framer.next() {
+                Ok(Some(event)) => push(&mut events, event),
+                Ok(None) if rest.is_empty() => return (events, None, framer),
+                Ok(None) => {
+                    let space = framer.space();
+                    assert!(!space.is_empty());
+                    let size = sizes.next().unwrap_or(1).clamp(1, space.len().min(rest.len()));
+                    space[..size].copy_from_slice(&rest[..size]);
+                    rest = &rest[size..];
+                    framer.filled(size);
+                }
+                Err(error) => return (events, Some(error), framer),
+            }
+        }
+    }
+
+    fn push(events: &mut Vec<Event>, event: Event) {
+        if let Event::BodyChunk(octets) = &event {
+            assert!((1..=CHUNK_LIMIT).contains(&octets.len()));
+            if let Some(Event::BodyChunk(before)) = events.last_mut() {
+                *before = [&before[..], &octets[..]].concat().into();
+                return;
+            }
+        }
+        events.push(event);
+    }
+
+    fn whole(input: &[u8]) -> (Vec<Event>, Option<FrameError>) {
+        let (events, error, _) = cut(input, &[usize::MAX]);
+        (events, error)
+    }
+
+    fn frame(octets: impl AsRef<[u8]>) -> Event {
+        Event::Frame(Frame { octets: Bytes::copy_from_slice(octets.as_ref()), passed: None })
+    }
+
+    #[test]
+    fn responses_end_where_their_lines_end() {
+        for (input, frames) in [
+            (&b"* OK hi\r\nA1 OK done\r\n"[..], &[&b"* OK hi"[..], b"A1 OK done"][..]),
+            (b"* OK bare\n\r\n\n+ \r\n+\n", &[b"* OK bare", b"", b"", b"+ ", b"+"]),
+            (b"* 1 FETCH (BODY[] {5}\r\nab\r\nc)\r\n", &[b"* 1 FETCH (BODY[] {5}\r\nab\r\nc)"]),
+            (b"* 1 FETCH (BODY[] {5}\nab\r\nc)\n", &[b"* 1 FETCH (BODY[] {5}\nab\r\nc)"]),
+            (b"* 1 fetch (BODY[] ~{3+}\r\n\r\n\0)\r\n", &[b"* 1 fetch (BODY[] ~{3+}\r\n\r\n\0)"]),
+            (b"* 1 FETCH (BODY[] {0}\r\n)\r\n", &[b"* 1 FETCH (BODY[] {0}\r\n)"]),
+            (b"* LIST () \"/\" {3}\r\na\r\n\r\n", &[b"* LIST () \"/\" {3}\r\na\r\n"]),
+            (b"* LIST () \"/\" {00003}\r\na{5\r\n", &[b"* LIST () \"/\" {00003}\r\na{5"]),
+            (b"* STATUS {1+}\r\na (MESSAGES 3)\r\n", &[b"* STATUS {1+}\r\na (MESSAGES 3)"]),
+            (b"* ID ({4}\r\nname {1}\r\nx)\r\n", &[b"* ID ({4}\r\nname {1}\r\nx)"]),
+            (b"* X {0}\r\n{0}\r\n{1}\r\n\n\r\n", &[b"* X {0}\r\n{0}\r\n{1}\r\n\n"]),
+        ] {
+            let expected: Vec<Event> = frames.iter().map(frame).collect();
+            assert_eq!(whole(input), (expected, None), "{}", input.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn text_is_never_taken_for_a_literal() {
+        for line in [
+            "* NO Mailbox does not exist: a{5}",
+            "* NO Mailbox does not exist: {5}",
+            "* no [NONEXISTENT] {5}",
+            "*  OK {5}",
+            "* OK {5}",
+            "* BAD (~{5}",
+            "* BYE {5+}",
+            "* PREAUTH {5}",
+            "A1 NO {5}",
+            "A1 FETCH (BODY[] {5}",
+            "+ {5}",
+            "+{5}",
+            "",
+            "* LIST () \"/\" \"a {5}",
+            "* LIST () \"/\" \"a\\\" {5}",
+            "* LIST () \"/\" {x}",
+            "* LIST () \"/\" {5} ",
+            "* LIST () \"/\" {5}}",
+            "* LIST () \"/\" 5}",
+            "* 1 EXISTS {",
+        ] {
+            let input = format!("{line}\r\nA2 OK\r\n");
+            assert_eq!(whole(input.as_bytes()), (vec![frame(line), frame("A2 OK")], None), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_looks_like_responses_is_none() {
+        let body = b"A1 OK done\r\n)\r\n{5}\r\n* BYE\r\n* 2 FETCH (BODY[] {9}\r\n\"";
+        let response = [format!("* 1 FETCH (BODY[] {{{}}}\r\n", body.len()).as_bytes(), body, b")"].concat();
+        let input = [&response[..], b"\r\nA1 OK\r\n"].concat();
+        assert_eq!(whole(&input), (vec![frame(response), frame("A1 OK")], None));
+    }
+
+    #[test]
+    fn large_bodies_pass_by() {
+        let size = Body::WHOLE_LIMIT as usize + 1;
+        let body = b")\r\nA1 OK {5}\r\n".repeat(size / 14 + 1);
+        for (announced, literal) in [("{262145}", LiteralKind::Text), ("~{262145+}", LiteralKind::Binary)] {
+            let before = "* 7 FETCH (X {1}\r\n\n BODY[HEADER] {2}\r\n\r\n body[] ";
+            let input = [format!("{before}{announced}\r\n").as_bytes(), &body[..size], b" UID 5)\r\n+\r\n"].concat();
+            let skeleton = format!("{before}{announced}\r\n UID 5)");
+            let at = before.len() + announced.len() + 2;
+            let passed = Some(Passed { at, size: size as u64, literal });
+            let expected = vec![
+                Event::BodyStart { head: Bytes::from(before), size: size as u64, literal },
+                Event::BodyChunk(Bytes::copy_from_slice(&body[..size])),
+                Event::BodyEnd,
+                Event::Frame(Frame { octets: skeleton.into(), passed }),
+                frame("+"),
+            ];
+            assert_eq!(whole(&input), (expected, None), "{announced}");
+        }
+        let kept = [&b"* 7 FETCH (BODY[] {262144}\r\n"[..], &body[..size - 1], b")"].concat();
+        assert_eq!(whole(&[&kept[..], b"\r\n"].concat()), (vec![frame(kept)], None));
+    }
+
+    #[test]
+    fn what_exceeds_a_limit_ends_the_connection() {
+        let large = |size, limit| FrameError::LiteralTooLarge { size, limit };
+        let long = |limit| FrameError::LineTooLong { limit };
+        let numbers = |line: &str, octets| [line.as_bytes(), &b"1,".repeat(octets / 2)].concat();
+        let huge = Body::WHOLE_LIMIT + 1;
+        let body = "x".repeat(huge as usize);
+        let header = format!("BODY[HEADER] {{{}}}\r\n{} ", HEADER_LIMIT, "y".repeat(HEADER_LIMIT as usize));
+        for (input, error) in [
+            (b"x".repeat(LINE_LIMIT + 1), long(LINE_LIMIT)),
+            (numbers("* LIST () \"/\" ", LINE_LIMIT), long(LINE_LIMIT)),
+            (numbers("* SEARCH ", NUMBERS_LIMIT), long(NUMBERS_LIMIT)),
+            (numbers("* vanished (EARLIER) ", NUMBERS_LIMIT), long(NUMBERS_LIMIT)),
+            (b"* LIST () \"/\" {65537}\r\n".to_vec(), large(65537, LITERAL_LIMIT)),
+            (b"* LIST () \"/\" {9000000000}\r\n".to_vec(), large(9_000_000_000, LITERAL_LIMIT)),
+            (b"* 1 FETCH (BODY[HEADER] {4194305}\r\n".to_vec(), large(4_194_305, HEADER_LIMIT)),
+            (b"* 1 FETCH (XBODY[] {4194305}\r\n".to_vec(), large(4_194_305, HEADER_LIMIT)),
+            (b"* 1 FETCH (X {18446744073709551615}\r\n".to_vec(), large(u64::MAX, HEADER_LIMIT)),
+            (b"* 1 FETCH (BODY[] {17179869185}\r\n".to_vec(), FrameError::MessageTooLarge { size: MESSAGE_LIMIT + 1 }),
+            (
+                b"* 1 FETCH (BODY[] {99999999999999999999999999999}\r\n".to_vec(),
+                FrameError::MessageTooLarge { size: u64::MAX },
+            ),
+            (
+                format!("* 1 FETCH (BODY[] {{{huge}}}\r\n{body} BODY[] {{{huge}}}\r\n").into_bytes(),
+                FrameError::SecondBody,
+            ),
+            (format!("* 1 FETCH ({header}{header}X {{1}}\r\n").into_bytes(), FrameError::TooMuchKept),
+            ([&b"* 1 FETCH ("[..], &b"{0}\r\n".repeat(1025)].concat(), FrameError::TooManyLiterals),
+            ([&b"* X "[..], &b"{0}\r\n".repeat(200_000)].concat(), FrameError::TooManyLiterals),
+            (b"* 1 FETCH (BODY[] {-1}\r\n".to_vec(), FrameError::Announcement),
+            (b"* 1 FETCH (BODY[] {+5}\r\n".to_vec(), FrameError::Announcement),
+            (b"* 1 FETCH (BODY[] {5++}\r\n".to_vec(), FrameError::Announcement),
+            (b"* 1 FETCH (BODY[] { 5}\r\n".to_vec(), FrameError::Announcement),
+            (b"* 1 FETCH (BODY[] {}\r\n".to_vec(), FrameError::Announcement),
+            (b"* 1 FETCH (BODY[]{5}\r\n".to_vec(), FrameError::Announcement),
+            (b"* LIST () \"/\" a{5}\r\n".to_vec(), FrameError::Announcement),
+        ] {
+            let name = input[..input.len().min(80)].escape_ascii().to_string();
+            let (events, found, mut framer) = cut(&input, &[usize::MAX]);
+            assert_eq!(found, Some(error), "{name}");
+            assert!(events.iter().all(|event| !matches!(event, Event::Frame(_))), "{name}");
+            assert_eq!(framer.next(), Err(error), "an error stays: {name}");
+            assert_eq!(cut(&input, &[7, 4093]).1, Some(error), "in pieces: {name}");
+        }
+    }
+
+    #[test]
+    fn what_stays_within_a_limit_is_read() {
+        let line = |start: &str, limit: usize| [start.as_bytes(), &b"1".repeat(limit - start.len() - 2)].concat();
+        for response in [
+            line("A1 OK ", LINE_LIMIT),
+            line("* LIST ", LINE_LIMIT),
+            line("* SEARCH ", NUMBERS_LIMIT),
+            line("* ESEARCH UID ALL ", NUMBERS_LIMIT),
+            line("* VANISHED ", NUMBERS_LIMIT),
+            [&b"* X "[..], &b"{0}\r\n".repeat(LITERALS_LIMIT)].concat(),
+            [&b"* LIST () NIL {65536}\r\n"[..], &b"\n".repeat(65536)].concat(),
+        ] {
+            let input = [&response[..], b"\r\n"].concat();
+            let name = input[..20].escape_ascii().to_string();
+            assert_eq!(cut(&input, &[65536]).0, [frame(&response)], "{name}");
+        }
+        for size in ["2147483647", "2147483648", "4294967295", "4294967296", "17179869184"] {
+            let (events, error, _) = cut(format!("* 1 FETCH (BODY[] {{{size}}}\r\n").as_bytes(), &[1]);
+            assert_eq!(error, None, "{size}");
+            assert!(
+                matches!(&events[..], [Event::BodyStart { size: found, .. }] if found.to_string() == size),
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_and_is_given_back() {
+        for announcement in ["* 1 FETCH (BODY[] {9000000000}\r\nabc", "* 1 FETCH (BODY[HEADER] {4194304}\r\nabc"] {
+            let (_, error, framer) = cut(announcement.as_bytes(), &[usize::MAX]);
+            assert_eq!(error, None);
+            assert!(framer.response.capacity() < 1024 && framer.buffer.len() <= WIDE_ROOM, "{announcement}");
+        }
+        let (events, _, mut framer) = cut(&[&b"* SEARCH"[..], &b" 12345".repeat(1 << 20), b"\r\n"].concat(), &[65536]);
+        assert!(matches!(&events[..], [Event::Frame(frame)] if frame.octets.len() == 8 + 6 * (1 << 20)));
+        framer.space()[..3].copy_from_slice(b"+\r\n");
+        framer.filled(3);
+        assert_eq!(framer.next(), Ok(Some(frame("+"))));
+        assert_eq!((framer.space().len(), framer.response.capacity() <= ROOM), (ROOM, true));
+        let (_, error, framer) = cut(&b"x".repeat(LINE_LIMIT + 1), &[65536]);
+        assert!(error.is_some() && framer.response.capacity() == 0 && framer.buffer.is_empty());
+    }
+
+    #[test]
+    fn work_is_linear_in_what_arrives() {
+        type Shape = fn(usize) -> Vec<u8>;
+        let shapes: [(&str, Shape); 5] = [
+            ("one long line", |n| [&b"* SEARCH "[..], &b"1 ".repeat(n)].concat()),
+            ("braces and quotes", |n| [&b"* X "[..], &b"\"{5} \"{5}".repeat(n / 16)].concat()),
+            ("empty literals", |n| [&b"* X "[..], &b"{0}\r\n".repeat(1000), b"\r\n"].concat().repeat(n / 1000)),
+            ("short lines", |n| b"* 1 EXISTS\r\n".repeat(n)),
+            ("literals behind a long line", |n| {
+                [&b"* X "[..], &b"x".repeat(n), &b" {0}\r\n".repeat(1000), b"\r\n"].concat()
+            }),
+        ];
+        for (name, shape) in shapes {
+            for piece in [1, 1000, usize::MAX] {
+                let work = |n| cut(&shape(n), &[piece]).2.work;
+                let (once, twice) = (work(20_000), work(40_000));
+                assert!(twice <= 2 * once + 1000, "{name} in pieces of {piece}: {once}, {twice}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_untouched_framer_is_idle() {
+        for (input, idle) in [
+            ("", true),
+            ("A1 OK go\r\n", true),
+            ("A1 OK go\r\n*", false),
+            ("* 1 FETCH (BODY[] {5}\r\n", false),
+            ("* 1 FETCH (BODY[] {262145}\r\n", false),
+        ] {
+            assert_eq!(cut(input.as_bytes(), &[usize::MAX]).2.is_idle(), idle, "{input}");
+        }
+        let mut framer = Framer::new();
+        framer.space()[..16].copy_from_slice(b"A1 OK\r\n* injecte");
+        framer.filled(16);
+        assert_eq!(framer.next(), Ok(Some(frame("A1 OK"))));
+        assert!(!framer.is_idle());
+    }
+
+    #[test]
+    fn a_caller_that_does_not_drain_loses_nothing() {
+        let mut framer = Framer::new();
+        let mut given = 0;
+        while given < 200_000 {
+            let space = framer.space();
+            let length = space.len();
+            space.copy_from_slice(&b"+ 567\r\n".repeat(length / 7 + 2)[given % 7..][..length]);
+            framer.filled(length);
+            given += length;
+            assert_eq!(framer.next(), Ok(Some(frame("+ 567"))));
+        }
+        let mut found = 0;
+        while let Ok(Some(event)) = framer.next() {
+            assert_eq!(event, frame("+ 567"));
+            found += 1;
+        }
+        assert!(found > 20_000, "{found}");
+    }
+
+    /// A session with everything that matters to the framer.
+    fn session() -> Vec<u8> {
+        let large = b"){5}\r\n".repeat(Body::WHOLE_LIMIT as usize / 6 + 2);
+        [
+            &b"* OK [CAPABILITY IMAP4rev1] {3}\r\n* LIST (\\a) \"/\" \"x {5}\"\r\n* LIST () NIL {3}\r\n\n\r\n\r\n"[..],
+            b"* 1 FETCH (UID 3 BODY[HEADER] ~{2}\n\r\n BODY[] {13+}\r\nA OK {5}\r\n*)\r FLAGS ())\n",
+            b"+ go\r\n* NO a{5}\r\nA1 OK [COPYUID 1 1:3 4:6] {1}\r\n",
+            format!("* 2 FETCH (BODY[] ~{{{}}}\r\n", large.len()).as_bytes(),
+            &large,
+            b" UID 4)\r\n\r\n* SEARCH 1 2 3\r\n",
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_cut_at_any_octet_changes_nothing() {
+        let session = session();
+        let expected = whole(&session);
+        assert_eq!((expected.0.len(), expected.1), (13, None));
+        let interesting = (0..600).chain(session.len() - 60..session.len());
+        for at in interesting {
+            let (events, error, _) = cut(&session, &[at, usize::MAX]);
+            assert!((&events, error) == (&expected.0, expected.1), "cut at {at}");
+        }
+        assert!(cut(&session, &[1]).0 == expected.0, "octet by octet");
+    }
+
+    proptest! {
+        #[test]
+        fn events_do_not_depend_on_the_pieces(pieces in prop::collection::vec(1usize..3000, 1..20)) {
+            let session = session();
+            let (events, error, _) = cut(&session, &pieces);
+            prop_assert!((events, error) == whole(&session));
+        }
+
+        #[test]
+        fn hostile_octets_in_any_pieces_give_the_same_events(
+            words in prop::collection::vec(prop::sample::select(vec![
+                "* ", "1 FETCH (", "BODY[] ", "{", "}", "{5}", "~{", "{0}", "\r\n", "\n", "\r", "\"", "\\", "OK ", "A1 ",
+                "LIST ", "+", "(", ")", " ", "x", "{70000}", "{4294967296}", "\0", "\u{e9}", "VANISHED ",
+            ]), 0..60),
+            pieces in prop::collection::vec(1usize..9, 1..20),
+        ) {
+            let input = words.concat().into_bytes();
+            let (events, error, _) = cut(&input, &pieces);
+            prop_assert_eq!((events, error), whole(&input));
+        }
+
+        #[test]
+        fn any_octets_never_panic(input in prop::collection::vec(any::<u8>(), 0..2000), piece in 1usize..100) {
+            let _ = cut(&input, &[piece]);
+        }
+    }
 }

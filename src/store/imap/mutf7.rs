@@ -88,3 +88,87 @@ pub fn encode(name: &str) -> Vec<u8> {
     }
     octets
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_spelled_as_the_rfc_says() {
+        for (wire, name) in [
+            ("", ""),
+            ("INBOX", "INBOX"),
+            ("~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/台北/日本語"),
+            ("&-", "&"),
+            ("a&-b&-&-", "a&b&&"),
+            ("Entw&APw-rfe", "Entwürfe"),
+            ("&AOk-&-&AOk-", "é&é"),
+            ("&2D3eAA-", "😀"),
+            ("&2D3eANg93gE-", "😀😁"),
+            ("&AAo-", "\n"),
+            ("&AAA-", "\0"),
+            ("&AH8-", "\u{7f}"),
+            ("a{5} \"\\%*", "a{5} \"\\%*"),
+            ("&Jjo-!", "☺!"),
+        ] {
+            assert_eq!(decode(wire.as_bytes()).as_deref(), Ok(name), "{wire}");
+            assert_eq!(encode(name), wire.as_bytes(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_one_spelling_is_refused() {
+        for (wire, why) in [
+            (&b"&"[..], InvalidName::Unterminated),
+            (b"a&AOk", InvalidName::Unterminated),
+            (b"&&-", InvalidName::Base64),
+            (b"&!!!-", InvalidName::Base64),
+            (b"&AO/-", InvalidName::Base64),
+            (b"&AOk=-", InvalidName::Base64),
+            (b"&A-", InvalidName::Base64),
+            (b"&AOl-", InvalidName::Base64),
+            (b"&AO-", InvalidName::Base64),
+            (b"&AA-", InvalidName::Utf16),
+            (b"&AOkA-", InvalidName::Utf16),
+            (b"&2D0-", InvalidName::Utf16),
+            (b"&3gA-", InvalidName::Utf16),
+            (b"&3gDYPQ-", InvalidName::Utf16),
+            (b"&2D0AYQ-", InvalidName::Utf16),
+            (b"&2D3YPQ-", InvalidName::Utf16),
+            (b"&AGE-", InvalidName::NotCanonical),
+            (b"&ACY-", InvalidName::NotCanonical),
+            (b"&AOkAYQ-", InvalidName::NotCanonical),
+            (b"&AOk-&AOk-", InvalidName::NotCanonical),
+            (b"caf\xe9", InvalidName::Octet),
+            (b"caf\xc3\xa9", InvalidName::Octet),
+            (b"a\0", InvalidName::Octet),
+            (b"a\nb", InvalidName::Octet),
+            (b"\x7f", InvalidName::Octet),
+        ] {
+            assert_eq!(decode(wire), Err(why), "{}", wire.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_comes_back(name in any::<String>()) {
+            let wire = encode(&name);
+            prop_assert!(wire.iter().all(|octet| matches!(octet, b' '..=b'~')));
+            prop_assert_eq!(decode(&wire), Ok(name));
+        }
+
+        #[test]
+        fn what_is_accepted_has_one_spelling(wire in "[&A-D,+/a=-]{0,12}") {
+            if let Ok(name) = decode(wire.as_bytes()) {
+                prop_assert_eq!(encode(&name), wire.as_bytes());
+            }
+        }
+
+        #[test]
+        fn any_octets_never_panic(wire in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = decode(&wire);
+        }
+    }
+}

@@ -34,7 +34,7 @@ fn bracketed(text: &[u8]) -> Option<usize> {
 }
 
 fn code(tokens: &mut Tokens<'_>) -> Result<Code, Fault> {
-    let name = tokens.word("a response code")?;
+    let name = tokens.word_until("a response code", |octet| octet == b' ')?;
     let upper = name.to_ascii_uppercase();
     let code = match upper.as_slice() {
         b"CAPABILITY" => Code::Capability(words::capabilities(tokens)?),

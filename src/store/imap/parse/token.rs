@@ -175,29 +175,34 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Passes over one value of any form. Takes no stack, whatever the nesting.
+    /// Passes over one value of any form.
     pub(super) fn skip(&mut self) -> Result<(), Fault> {
-        let mut depth = 0;
-        loop {
-            if depth > 0 {
-                self.blanks();
-            }
-            if self.eat(b'(') {
+        if self.eat(b'(') {
+            self.skip_rest_of_list()
+        } else if self.at_string() {
+            self.text("a string").map(drop)
+        } else {
+            self.word("a value").map(drop)
+        }
+    }
+
+    /// Passes over what is left of a list that is open. Takes no stack, whatever the nesting.
+    pub(super) fn skip_rest_of_list(&mut self) -> Result<(), Fault> {
+        let mut depth = 1;
+        while depth > 0 {
+            self.blanks();
+            if self.eat(b')') {
+                depth -= 1;
+            } else if self.eat(b'(') {
                 depth += 1;
                 if depth > NESTING_LIMIT {
                     return Err(self.fault("fewer lists within lists"));
                 }
-            } else if depth > 0 && self.eat(b')') {
-                depth -= 1;
-            } else if self.at_string() {
-                self.text("a string")?;
             } else {
-                self.word("a value")?;
-            }
-            if depth == 0 {
-                return Ok(());
+                self.skip()?;
             }
         }
+        Ok(())
     }
 
     /// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`; only `"` and `\` are ever escaped. 8-bit octets are let through.
