@@ -21,7 +21,8 @@ use interimap::store::imap::{
 use interimap::store::{
     Appended, Body, Cause, Error, Fetched, Form, MailboxKind, Message, Reach, Retry, Store, Stored, UidScope, Wanted,
 };
-use script::{Player, play};
+use script::{Player, play_on};
+use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -800,7 +801,7 @@ async fn consent_to_half_a_command_is_none() {
     let script = format!("C: a1 APPEND \"x\" () \"{DATE}\" {{250000+}}\nS: a1 OK [APPENDUID 7 10] done\n");
     let script = format!("{}{}", opening("LITERAL+"), select("7", &script));
     let (ours, theirs) = tokio::io::duplex(50_000);
-    let player = script::play_on(theirs, &script);
+    let player = play_on(theirs, &script);
     let mut store = connect_over(ours, &tunnel()).await.unwrap();
     let error = store.append(&scope("x", 7), vec![message(&text.as_bytes()[..250_000])]).await.unwrap_err();
     assert_eq!((error.cause, error.reach), (Cause::Protocol, Reach::Side), "{error}");
@@ -817,7 +818,7 @@ async fn two_full_buffers_do_not_wait_for_each_other() {
     );
     let script = format!("{}{}", opening("LITERAL+"), select("7", &script));
     let (ours, theirs) = tokio::io::duplex(4096);
-    let player = script::play_on(theirs, &script);
+    let player = play_on(theirs, &script);
     let mut store = connect_over(ours, &tunnel()).await.unwrap();
     let appended = store.append(&scope("x", 7), vec![message(text.as_bytes())]).await.unwrap();
     assert_eq!(uid_of(&appended[0]).get(), 10);
@@ -1012,6 +1013,12 @@ async fn turns_and_octets_are_counted() {
 }
 
 // --------------------------------------------------------------------------------------------------------------- props
+
+/// Begins to play; the client's end of the stream comes back.
+fn play(script: &str) -> (DuplexStream, Player) {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    (ours, play_on(theirs, script))
+}
 
 /// The flight that follows a login.
 fn survey(capabilities: &str) -> String {

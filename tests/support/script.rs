@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
 /// The part of the server, being played.
@@ -29,13 +29,7 @@ impl Player {
     }
 }
 
-/// Begins to play; the client's end of the stream comes back.
-pub(crate) fn play(script: &str) -> (DuplexStream, Player) {
-    let (ours, theirs) = tokio::io::duplex(1 << 20);
-    (ours, play_on(theirs, script))
-}
-
-/// Begins to play over a stream that is there already.
+/// Begins to play over a stream: one end of a [`duplex`](tokio::io::duplex), with or without TLS.
 pub(crate) fn play_on(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, script: &str) -> Player {
     let script = script.to_owned();
     Player(tokio::spawn(async move { perform(BufReader::new(stream), &script).await }))
