@@ -276,7 +276,7 @@ impl Errand<'_> {
             }
         }
         let checked = Both::from_fn(|side| {
-            let store: &Box<dyn Store> = stores[side].as_ref()?;
+            let store = stores[side].as_deref()?;
             let other = stores[side.other()].as_deref();
             let listing = listings[side].as_ref();
             let mailboxes = listing.map(|listing| taking_part(side, listing, &self.account.policy, other));
