@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate self as interimap;
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod mail;

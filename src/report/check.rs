@@ -185,6 +185,7 @@ mod tests {
 
     use super::*;
     use crate::engine::event::{Extent, TroubleCause};
+    use crate::report::Whose;
     use crate::store::{Cause, Method};
 
     fn checked() -> Both<Option<CheckedSide>> {
@@ -240,7 +241,7 @@ remote side: not reached
             cause: TroubleCause::Store(Cause::Login),
             text: "the server refused the login".to_owned(),
         };
-        let again = Invocation { program: "interimap".to_owned(), account: "work".to_owned() };
+        let again = Invocation { program: "interimap".to_owned(), whose: Whose::Account("work".to_owned()) };
         let json = check_json("work", &checked(), &[trouble], &again);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert!(!json.contains('\n'));

@@ -21,10 +21,13 @@ pub(super) fn hint(trouble: &Trouble, again: &Invocation) -> Option<String> {
             Some(mailbox) => format!("give it another name with \"rename\", or exclude it: {}", excluding(mailbox)),
             None => "see \"rename\" and \"mailboxes\" in interimap.toml(5)".to_owned(),
         },
-        TroubleCause::Mailbox => format!(
-            "settle it by hand with one of: {}",
-            ["rename", "delete", "create"].map(|verb| again.command(&format!("mailbox {verb}"))).join(", ")
-        ),
+        TroubleCause::Mailbox => match again.command_of_account("mailbox rename") {
+            Some(rename) => {
+                let delete = rename.replacen("rename", "delete", 1);
+                format!("settle it by hand, with {rename} FROM TO or {delete} MAILBOX; then run it again: {sync}")
+            }
+            None => format!("settle it by hand on one of the sides, then run it again: {sync}"),
+        },
         TroubleCause::Unsettled => {
             format!("run it again: {here}; if it stays so: {}", here.replacen("sync", "repair", 1))
         }

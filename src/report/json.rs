@@ -9,13 +9,13 @@ use crate::store::Cause;
 use super::Invocation;
 use super::hint::hint;
 
-/// What `--dry-run` adds: the plan that would have been executed, as the engine writes it.
+/// What `--dry-run` adds: every step that a run would take.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rehearsal {
     /// It was no rehearsal.
     None,
-    /// It was.
-    Plan(serde_json::Value),
+    /// It was, and these are the steps.
+    Plan(Vec<serde_json::Value>),
 }
 
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct Account<'a> {
     errors: Vec<Trouble<'a>>,
     dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<&'a serde_json::Value>,
+    plan: Option<&'a [serde_json::Value]>,
 }
 
 #[derive(Serialize)]
@@ -90,7 +90,7 @@ struct Trouble<'a> {
 pub fn run_json(account: &str, report: &Report, rehearsal: &Rehearsal, again: &Invocation) -> String {
     let plan = match rehearsal {
         Rehearsal::None => None,
-        Rehearsal::Plan(plan) => Some(plan),
+        Rehearsal::Plan(plan) => Some(plan.as_slice()),
     };
     let skipped = report.skipped.iter().map(|skipped| Skipped {
         mailbox: skipped.mailbox.as_str(),
@@ -120,6 +120,8 @@ pub fn run_json(account: &str, report: &Report, rehearsal: &Rehearsal, again: &I
     line(&Account {
         account,
         result: match report.outcome() {
+            // What a rehearsal would have to do is not in line yet.
+            Outcome::InSync if plan.is_some_and(|plan| !plan.is_empty()) => "incomplete",
             Outcome::InSync => "in-sync",
             Outcome::Incomplete => "incomplete",
             Outcome::Failed => "failed",

@@ -30,24 +30,49 @@ pub enum Weight {
     Error,
 }
 
-/// The run in one line.
-pub fn summary(account: &str, report: &Report) -> String {
+/// What a report is the report of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A run.
+    Run,
+    /// A rehearsal, whose plan has so many steps.
+    Rehearsal(usize),
+    /// Something done with single mailboxes.
+    Deeds,
+}
+
+/// A report in one line.
+pub fn summary(account: &str, report: &Report, kind: Kind) -> String {
     let undone = report.troubles.len() + report.skipped.len() + report.guarded.len();
-    let outcome = match report.outcome() {
-        Outcome::InSync => "both sides are in line".to_owned(),
-        Outcome::Incomplete if undone == 1 => "one thing was left undone".to_owned(),
-        Outcome::Incomplete => format!("{undone} things were left undone"),
-        Outcome::Failed => "the run broke off".to_owned(),
-    };
-    let mut parts = vec![count(report.mailboxes, "mailbox", "mailboxes")];
-    for side in Side::BOTH {
-        let deeds = deeds(&report.sides[side]);
-        if !deeds.is_empty() {
-            parts.push(format!("{side}: {}", deeds.join(", ")));
+    let outcome = match (report.outcome(), kind) {
+        (Outcome::InSync, Kind::Run | Kind::Rehearsal(0)) => "both sides are in line".to_owned(),
+        (Outcome::InSync, Kind::Deeds) => "done".to_owned(),
+        (Outcome::InSync, Kind::Rehearsal(steps)) => {
+            format!("nothing was changed; a run would take {}", count(steps as u64, "step", "steps"))
         }
+        (Outcome::Incomplete, Kind::Rehearsal(steps)) => format!(
+            "nothing was changed; a run would take {} and leave {} undone",
+            count(steps as u64, "step", "steps"),
+            count(undone as u64, "thing", "things")
+        ),
+        (Outcome::Incomplete, _) if undone == 1 => "one thing was left undone".to_owned(),
+        (Outcome::Incomplete, _) => format!("{undone} things were left undone"),
+        (Outcome::Failed, Kind::Deeds) => "it was broken off".to_owned(),
+        (Outcome::Failed, _) => "the run broke off".to_owned(),
+    };
+    let mut parts = Vec::new();
+    if kind != Kind::Deeds {
+        parts.push(count(report.mailboxes, "mailbox", "mailboxes"));
     }
-    if parts.len() == 1 && report.outcome() == Outcome::InSync {
-        parts.push("nothing to do".to_owned());
+    let done: Vec<String> = Side::BOTH
+        .into_iter()
+        .map(|side| (side, deeds(&report.sides[side])))
+        .filter(|(_, deeds)| !deeds.is_empty())
+        .map(|(side, deeds)| format!("{side}: {}", deeds.join(", ")))
+        .collect();
+    match (done.is_empty(), report.outcome(), kind) {
+        (true, Outcome::InSync, Kind::Run | Kind::Deeds | Kind::Rehearsal(0)) => parts.push("nothing to do".to_owned()),
+        _ => parts.extend(done),
     }
     parts.push(seconds(report.duration));
     format!("{}: {outcome}: {}", printable(account), parts.join("; "))
@@ -82,7 +107,9 @@ pub fn notices(account: &str, report: &Report, again: &Invocation) -> Vec<Notice
         notices.push(Notice {
             weight: Weight::Error,
             text: format!("{}: {more} more messages were not copied", printable(account)),
-            help: Some(format!("how many of each mailbox is shown by: {}", again.command("status"))),
+            help: again
+                .command_of_account("status")
+                .map(|status| format!("how many of each mailbox is shown by: {status}")),
         });
     }
     notices.extend(report.conflicts.iter().take(TOLD_ONE_BY_ONE).map(|conflict| conflict_notice(account, conflict)));
@@ -158,11 +185,12 @@ mod tests {
     use super::*;
     use crate::engine::event::TroubleCause;
     use crate::mail::{Both, MailboxName, Uid};
+    use crate::report::Whose;
     use crate::report::{Rehearsal, run_json};
     use crate::store::{Cause, Method, Traffic};
 
     fn again() -> Invocation {
-        Invocation { program: "interimap".to_owned(), account: "work".to_owned() }
+        Invocation { program: "interimap".to_owned(), whose: Whose::Account("work".to_owned()) }
     }
 
     fn name(text: &str) -> MailboxName {
@@ -253,7 +281,27 @@ mod tests {
                 "work: the run broke off: 0 mailboxes; 0.00 s",
             ),
         ] {
-            assert_eq!(summary("work", &report), line);
+            assert_eq!(summary("work", &report, Kind::Run), line);
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_and_a_deed_claim_nothing_more() {
+        let quiet = Report { mailboxes: 2, ..Report::default() };
+        let undone = Report { skipped: vec![skipped()], ..quiet.clone() };
+        let created = Both { local: SideReport { created: 1, ..SideReport::default() }, remote: SideReport::default() };
+        for (report, kind, line) in [
+            (&quiet, Kind::Rehearsal(0), "work: both sides are in line: 2 mailboxes; nothing to do; 0.00 s"),
+            (&quiet, Kind::Rehearsal(1), "work: nothing was changed; a run would take 1 step: 2 mailboxes; 0.00 s"),
+            (
+                &undone,
+                Kind::Rehearsal(3),
+                "work: nothing was changed; a run would take 3 steps and leave 1 thing undone: 2 mailboxes; 0.00 s",
+            ),
+            (&quiet, Kind::Deeds, "work: done: nothing to do; 0.00 s"),
+            (&Report { sides: created, ..quiet.clone() }, Kind::Deeds, "work: done: local: 1 mailbox created; 0.00 s"),
+        ] {
+            assert_eq!(summary("work", report, kind), line);
         }
     }
 
@@ -348,7 +396,7 @@ Warning: work, remote side, mailbox INBOX: UID 3 was changed here and expunged o
             troubles: vec![trouble(TroubleCause::Store(Cause::ConnectionLost), Extent::Side, None)],
             ..Report::default()
         };
-        let plan = serde_json::json!({ "operations": [] });
+        let plan = vec![serde_json::json!({ "op": "expunge", "side": "local" })];
         let json = run_json("work", &report, &Rehearsal::Plan(plan.clone()), &again());
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["result"], "failed");
@@ -361,7 +409,11 @@ Warning: work, remote side, mailbox INBOX: UID 3 was changed here and expunged o
                 "help": "what was done is kept; run it again: interimap sync work",
             }])
         );
-        assert_eq!((&value["dry_run"], &value["plan"]), (&serde_json::json!(true), &plan));
+        assert_eq!((&value["dry_run"], &value["plan"]), (&serde_json::json!(true), &serde_json::json!(plan)));
         assert_eq!(value["local"]["method"], serde_json::Value::Null);
+        let json = run_json("work", &Report::default(), &Rehearsal::Plan(plan), &again());
+        assert!(json.contains(r#""result":"incomplete""#), "what has to be done is not in line: {json}");
+        let json = run_json("work", &Report::default(), &Rehearsal::Plan(vec![]), &again());
+        assert!(json.contains(r#""result":"in-sync""#), "{json}");
     }
 }

@@ -94,23 +94,30 @@ pub fn status_text(account: &str, status: &Status, again: &Invocation) -> String
         }
         rows.push(cells);
     }
-    text.push_str(&table(&rows));
+    use Alignment::{Left, Right};
+    text.push_str(&table(&rows, &[Left, Right, Right, Right, Left, Left, Left]));
     text
 }
 
-/// Columns as wide as their widest cell; the three of numbers are flush right.
-fn table(rows: &[Vec<String>]) -> String {
-    const NUMBERS: std::ops::RangeInclusive<usize> = 1..=3;
-    let columns = rows.first().map_or(0, Vec::len);
+/// Where a column's cells stand in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alignment {
+    /// As words do.
+    Left,
+    /// As numbers do.
+    Right,
+}
+
+/// Columns as wide as their widest cell, with a line end behind every row.
+pub(super) fn table(rows: &[Vec<String>], alignments: &[Alignment]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..alignments.len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
-        let cells =
-            row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match NUMBERS.contains(&column) {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:<width$}"),
-            });
+        let cells = row.iter().zip(&widths).zip(alignments).map(|((cell, width), alignment)| match alignment {
+            Alignment::Left => format!("{cell:<width$}"),
+            Alignment::Right => format!("{cell:>width$}"),
+        });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -160,9 +167,10 @@ pub fn status_json(account: &str, status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Whose;
 
     fn again() -> Invocation {
-        Invocation { program: "interimap".to_owned(), account: "work".to_owned() }
+        Invocation { program: "interimap".to_owned(), whose: Whose::Account("work".to_owned()) }
     }
 
     fn row(name: &str, pairs: u64, last_success: Option<i64>) -> MailboxRow {
