@@ -1,0 +1,6 @@
+//! The program and two real Dovecots.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fixtures;
