@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use interimap::mail::{Both, Side};
+
 use crate::support::dovecot::{Dovecot, Format, Options, PASSWORD, USER};
+use crate::support::editor::Editor;
 use crate::support::imap::Client;
 use crate::support::mail::{self, Made, Writer};
 use crate::support::proxy::{Direction, Fault, Proxy};
@@ -10,9 +13,12 @@ use crate::support::snapshot::{Snapshot, instant};
 
 #[test]
 fn the_witness_sees_what_was_appended_whatever_the_server_is_like() {
-    for (separator, prefix, format) in
-        [('/', "", Format::Mdbox), ('.', "INBOX.", Format::Maildir), ('\\', "", Format::Mdbox), ('^', "~mail^", Format::Mdbox)]
-    {
+    for (separator, prefix, format) in [
+        ('/', "", Format::Mdbox),
+        ('.', "INBOX.", Format::Maildir),
+        ('\\', "", Format::Mdbox),
+        ('^', "~mail^", Format::Mdbox),
+    ] {
         let dovecot = Dovecot::start(Options { separator, prefix, format, ..Options::default() });
         let mut witness = dovecot.witness();
         let mut writer = Writer::new("m", 7);
@@ -63,9 +69,8 @@ fn differences_are_told() {
     let letter = Made::simple("one");
     alice.append("INBOX", &letter.plain());
     bob.append("INBOX", &letter.plain());
-    let difference = |alice: &mut Client, bob: &mut Client| {
-        Snapshot::take(alice).difference(&Snapshot::take(bob), ["alice", "bob"])
-    };
+    let difference =
+        |alice: &mut Client, bob: &mut Client| Snapshot::take(alice).difference(&Snapshot::take(bob), ["alice", "bob"]);
     assert_eq!(difference(&mut alice, &mut bob), "");
     bob.append("INBOX", &letter.plain());
     assert!(difference(&mut alice, &mut bob).starts_with("INBOX: 1 alice, 2 bob: "));
@@ -142,4 +147,27 @@ fn a_uid_validity_can_be_changed() {
     witness.append("INBOX", &Made::simple("one").plain());
     dovecot.doveadm(&["mailbox", "update", "-u", USER, "--uid-validity", "4242", "INBOX"]);
     assert_eq!(dovecot.witness().select("INBOX"), 4242);
+}
+
+/// An account that both users share is in line by nature, so the editor must not be surprised by it, whatever was done;
+/// and it must be surprised where something was done behind its back.
+#[test]
+fn the_editor_knows_what_its_edits_imply() {
+    for seed in 1..=5 {
+        let dovecot = Dovecot::start(Options::default());
+        let mut witness = dovecot.witness();
+        let mut editor = Editor::new(seed);
+        for _ in 0..3 {
+            editor.edit_as(&[Side::Local], &mut Both::from_fn(|_| dovecot.witness()), 60);
+            let snapshot = Snapshot::take(&mut witness);
+            assert_eq!(editor.surprises(&snapshot), "", "{}", editor.log());
+            editor.adopt(&snapshot);
+        }
+        assert!(Snapshot::take(&mut witness).count() > 20);
+        assert_eq!(editor.surprises(&Snapshot::take(&mut witness)), "");
+        witness.append("INBOX", &Made::simple("foreign").plain());
+        assert_eq!(editor.surprises(&Snapshot::take(&mut witness)), "INBOX: 1 of foreign, which nobody put there\n");
+        witness.about("CREATE {}", &["foreign"]);
+        assert!(editor.surprises(&Snapshot::take(&mut witness)).contains("nobody made this mailbox"));
+    }
 }

@@ -215,11 +215,7 @@ impl Bed {
 
     /// The configuration.
     pub(crate) fn configuration(&self) -> String {
-        let mut text = format!(
-            "[account.test]\ndatabase = \"{}\"\n{}\n",
-            self.database().display(),
-            self.settings
-        );
+        let mut text = format!("[account.test]\ndatabase = \"{}\"\n{}\n", self.database().display(), self.settings);
         for side in Side::BOTH {
             let _ = write!(text, "\n[account.test.{side}]\n{}\n", self.lines(side));
         }

@@ -286,7 +286,8 @@ impl Client {
                     Value::Text(text)
                 }
                 b'{' => {
-                    let digits: String = line[at..].iter().take_while(|c| c.is_ascii_digit()).map(|c| *c as char).collect();
+                    let digits: String =
+                        line[at..].iter().take_while(|c| c.is_ascii_digit()).map(|c| *c as char).collect();
                     let mut text = vec![0; digits.parse().unwrap()];
                     self.reader.read_exact(&mut text).unwrap();
                     line = self.read_line();

@@ -72,7 +72,8 @@ impl Writer {
     /// The next message.
     pub(crate) fn write(&mut self) -> Made {
         self.count += 1;
-        let token = format!("{}-{}", self.name, self.count);
+        // A search for one token must not find another that begins like it.
+        let token = format!("{}-{:05}", self.name, self.count);
         let random = &mut self.random;
         // Most mail is short; some is not.
         let size = if random.percent(80) { 300 + random.below(3_000) } else { 300 + random.below(60_000) } as usize;
@@ -146,10 +147,8 @@ impl Writer {
 /// Three thousand messages: real ones where they lie beside the checkout (or `INTERIMAP_REAL_MAIL` says where), made-up
 /// ones elsewhere.
 pub(crate) fn corpus() -> Vec<Vec<u8>> {
-    let archive = std::env::var_os("INTERIMAP_REAL_MAIL").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real-mail.tar.xz"),
-        PathBuf::from,
-    );
+    let archive = std::env::var_os("INTERIMAP_REAL_MAIL")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real-mail.tar.xz"), PathBuf::from);
     if archive.exists() {
         return unpack(&archive);
     }

@@ -3,7 +3,7 @@
 pub(crate) mod bed;
 pub(crate) mod certificate;
 pub(crate) mod dovecot;
-//EDITOR
+pub(crate) mod editor;
 pub(crate) mod imap;
 pub(crate) mod mail;
 pub(crate) mod proxy;

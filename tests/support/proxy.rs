@@ -83,11 +83,8 @@ impl Proxy {
     pub(crate) fn start(upstream: u16) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared {
-            upstream: AtomicU16::new(upstream),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let shared =
+            Arc::new(Shared { upstream: AtomicU16::new(upstream), state: Mutex::default(), changed: Condvar::new() });
         let listening = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -210,8 +207,19 @@ impl Drop for Proxy {
 
 /// The commands that change something.
 const WRITES: &[&str] = &[
-    "APPEND", "CLOSE", "COPY", "CREATE", "DELETE", "EXPUNGE", "MOVE", "RENAME", "SETACL", "SETMETADATA", "STORE",
-    "SUBSCRIBE", "UNSUBSCRIBE",
+    "APPEND",
+    "CLOSE",
+    "COPY",
+    "CREATE",
+    "DELETE",
+    "EXPUNGE",
+    "MOVE",
+    "RENAME",
+    "SETACL",
+    "SETMETADATA",
+    "STORE",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
 ];
 
 impl Shared {
@@ -229,8 +237,7 @@ impl Shared {
             state.connections.push(Record::default());
             state.connections.len() - 1
         };
-        for (direction, from, to) in
-            [(Direction::ToServer, &client, &server), (Direction::ToClient, &server, &client)]
+        for (direction, from, to) in [(Direction::ToServer, &client, &server), (Direction::ToClient, &server, &client)]
         {
             let (sender, receiver) = channel();
             let (reading, writing) = (Arc::clone(self), Arc::clone(self));
@@ -399,6 +406,7 @@ fn commands(octets: &[u8]) -> Vec<String> {
 
 #[test]
 fn commands_are_told_from_literals() {
-    let said = b"a1 LOGIN x {3+}\r\nA\r\n\r\na2 APPEND box (\\Seen) {4}\r\nb c\n {2+}\r\nhi\r\na3 UID STORE 1 FLAGS ()\r\na";
+    let said =
+        b"a1 LOGIN x {3+}\r\nA\r\n\r\na2 APPEND box (\\Seen) {4}\r\nb c\n {2+}\r\nhi\r\na3 UID STORE 1 FLAGS ()\r\na";
     assert_eq!(commands(said), ["LOGIN x {3+}", "APPEND box (\\Seen) {4} {2+}", "UID STORE 1 FLAGS ()"]);
 }

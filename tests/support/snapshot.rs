@@ -150,7 +150,6 @@ impl Mailbox {
 
 impl Message {
     fn of(fetched: Fetched) -> Message {
-        let digest = Sha256::digest(&fetched.body);
         Message {
             uid: fetched.uid,
             content: Content {
@@ -158,10 +157,15 @@ impl Message {
                 flags: fetched.flags.iter().map(|flag| flag.to_ascii_lowercase()).collect(),
                 date: instant(&fetched.date),
                 size: fetched.body.len(),
-                digest: digest.iter().map(|octet| format!("{octet:02x}")).collect(),
+                digest: digest(&fetched.body),
             },
         }
     }
+}
+
+/// The SHA-256 of a message, in hexadecimal.
+pub(crate) fn digest(body: &[u8]) -> String {
+    Sha256::digest(body).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The seconds of Unix time of an RFC 3501 date-time such as ` 7-Nov-2026 11:32:09 +0530`.
@@ -173,7 +177,8 @@ pub(crate) fn instant(date: &str) -> i64 {
     let (day, year) = (number(parts[0]), number(parts[2]));
     // Days since 1970-01-01 in the Gregorian calendar, the year beginning in March so that February is its end.
     let (march_year, march_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * march_year + march_year.div_euclid(4) - march_year.div_euclid(100) + march_year.div_euclid(400)
+    let days = 365 * march_year + march_year.div_euclid(4) - march_year.div_euclid(100)
+        + march_year.div_euclid(400)
         + (153 * march_month + 2) / 5
         + day
         - 1
