@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::dovecot::{Dovecot, Options, PASSWORD, USER};
 use super::imap::Client;
+use super::mail::Made;
 use super::proxy::Proxy;
 use super::snapshot::Snapshot;
 
@@ -95,6 +96,48 @@ impl Bed {
         Snapshot::take(&mut self.on(side))
     }
 
+    /// Appends a short message with that token.
+    pub(crate) fn put(&self, side: Side, mailbox: &str, token: &str) {
+        self.put_flagged(side, mailbox, token, "");
+    }
+
+    /// The same with flags.
+    pub(crate) fn put_flagged(&self, side: Side, mailbox: &str, token: &str, flags: &str) {
+        self.on(side).append(mailbox, &Made::simple(token).flagged(flags));
+    }
+
+    /// Runs a command on the only message with that token, its UID put for `{}`.
+    pub(crate) fn with_message(&self, side: Side, mailbox: &str, token: &str, command: &str) {
+        let mut client = self.on(side);
+        client.select(mailbox);
+        let uid = client.find(token);
+        client.run(&command.replace("{}", &uid.to_string()));
+    }
+
+    /// Changes the flags of a message: `+FLAGS (\\Seen)`.
+    pub(crate) fn store(&self, side: Side, mailbox: &str, token: &str, change: &str) {
+        self.with_message(side, mailbox, token, &format!("UID STORE {{}} {change}"));
+    }
+
+    /// Expunges a message.
+    pub(crate) fn expunge(&self, side: Side, mailbox: &str, token: &str) {
+        self.store(side, mailbox, token, "+FLAGS (\\Deleted)");
+        self.with_message(side, mailbox, token, "UID EXPUNGE {}");
+    }
+
+    /// Moves a message to another mailbox.
+    pub(crate) fn relocate(&self, side: Side, from: &str, token: &str, to: &str) {
+        let mut client = self.on(side);
+        client.select(from);
+        let uid = client.find(token);
+        client.about(&format!("UID MOVE {uid} {{}}"), &[to]);
+    }
+
+    /// Runs a command about mailboxes, such as `CREATE {}`.
+    pub(crate) fn about(&self, side: Side, command: &str, mailboxes: &[&str]) {
+        self.on(side).about(command, mailboxes);
+    }
+
     /// Gives a server other options; its mail stays.
     pub(crate) fn restart(&mut self, side: Side, options: Options) {
         self.servers[side].restart(options);
@@ -114,11 +157,6 @@ impl Bed {
                 fs::remove_file(path).unwrap();
             }
         }
-    }
-
-    /// The directory for what belongs to the program.
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     /// Runs `sync` and waits for its end, whatever it is. The proxies count this run alone.
@@ -186,8 +224,21 @@ impl Bed {
         let run = self.start(arguments).finish();
         for side in Side::BOTH {
             self.proxies[side].settle();
+            self.check_manners(side, &run);
         }
         run
+    }
+
+    /// Checks what no run may ever do, whatever else the test is about.
+    fn check_manners(&self, side: Side, run: &Run) {
+        for command in self.proxies[side].commands() {
+            // Both would destroy what another user has marked as deleted.
+            let is_greedy = command == "EXPUNGE" || command == "CLOSE";
+            // Servers may refuse longer lines (RFC 7162 §4).
+            let is_long = command.len() > 8_192;
+            let says_recent = command.contains("\\Recent");
+            self.check(!is_greedy && !is_long && !says_recent, &format!("never to be sent to {side}: {command}"), run);
+        }
     }
 
     /// Starts the program with `--json` and those arguments.
@@ -222,7 +273,8 @@ impl Bed {
         text
     }
 
-    fn lines(&self, side: Side) -> String {
+    /// The lines of the configuration about a side.
+    pub(crate) fn lines(&self, side: Side) -> String {
         let user = self.user;
         match &self.links[side] {
             Link::Proxy => format!(

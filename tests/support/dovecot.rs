@@ -33,8 +33,8 @@ pub(crate) struct Options {
     pub(crate) format: Format,
     /// With one, the server offers STARTTLS on its port and TLS on a second one.
     pub(crate) certificate: Option<Certificate>,
-    /// What is announced in place of everything. Dovecot still understands the rest.
-    pub(crate) capabilities: Option<&'static str>,
+    /// Capabilities that are not announced. Dovecot still understands what belongs to them.
+    pub(crate) unannounced: &'static [&'static str],
     /// Plugins for mail access, and more for IMAP: `("quota", "quota imap_quota")`.
     pub(crate) plugins: Option<(&'static str, &'static str)>,
     /// Settings at the end of the configuration.
@@ -48,7 +48,7 @@ impl Default for Options {
             prefix: "",
             format: Format::Mdbox,
             certificate: None,
-            capabilities: None,
+            unannounced: &[],
             plugins: None,
             extra: String::new(),
         }
@@ -73,8 +73,8 @@ impl Format {
     }
 }
 
-/// Everything that a Dovecot 2.3 announces, but for what the test takes away.
-pub(crate) const CAPABILITIES: &str = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY \
+/// Everything that a Dovecot 2.3 announces after the login.
+const CAPABILITIES: &str = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY \
     THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE \
     UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS \
     BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE";
@@ -284,10 +284,20 @@ impl Dovecot {
     }
 
     fn mail_settings(&self) -> String {
-        let Options { separator, prefix, format, plugins, capabilities, .. } = &self.options;
+        let Options { separator, prefix, format, plugins, unannounced, .. } = &self.options;
         let separator = if *separator == '\\' { "\\\\".to_owned() } else { separator.to_string() };
         let (for_mail, for_imap) = plugins.unwrap_or_default();
-        let announced = capabilities.map(|list| format!("imap_capability = {list}\n")).unwrap_or_default();
+        let announced = match unannounced {
+            [] => String::new(),
+            some => {
+                let all = CAPABILITIES.split_whitespace().filter(|capability| !some.contains(capability));
+                format!(
+                    "imap_capability = {}
+",
+                    all.collect::<Vec<_>>().join(" ")
+                )
+            }
+        };
         format!(
             "protocols = imap
 first_valid_uid = 1

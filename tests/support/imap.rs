@@ -263,8 +263,7 @@ impl Client {
         // Each open list, outermost first; what is complete goes to the last of them.
         let mut open: Vec<Vec<Value>> = vec![Vec::new()];
         let mut at = 0;
-        loop {
-            let Some(&octet) = line.get(at) else { break };
+        while let Some(&octet) = line.get(at) {
             at += 1;
             let value = match octet {
                 b' ' => continue,

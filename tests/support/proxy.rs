@@ -59,17 +59,28 @@ struct State {
     delay: Duration,
     fault: Option<Armed>,
     struck: bool,
+    /// Whether what a stall held back is lost when it ends.
+    loses: bool,
     ended: bool,
     open: usize,
     connections: Vec<Record>,
 }
 
-#[derive(Clone, Copy)]
 struct Armed {
     direction: Direction,
-    /// Octets that may still pass before it strikes.
-    left: u64,
+    trigger: Trigger,
     fault: Fault,
+}
+
+/// What a fault waits for.
+enum Trigger {
+    /// So many octets may still pass.
+    Octets(u64),
+    /// This text, which does not pass any more. Servers and clients send a line at once, so it is looked for in what
+    /// comes together.
+    Text(&'static str),
+    /// Nothing more: it has struck, and holds whatever comes.
+    Struck,
 }
 
 #[derive(Default)]
@@ -118,9 +129,19 @@ impl Proxy {
 
     /// Lets so many more octets pass in that direction, over all connections, and then strikes.
     pub(crate) fn arm(&self, direction: Direction, after: u64, fault: Fault) {
+        self.set(Armed { direction, trigger: Trigger::Octets(after), fault });
+    }
+
+    /// Strikes before that text passes in that direction.
+    pub(crate) fn arm_at(&self, direction: Direction, text: &'static str, fault: Fault) {
+        self.set(Armed { direction, trigger: Trigger::Text(text), fault });
+    }
+
+    fn set(&self, armed: Armed) {
         let mut state = self.shared.lock();
-        state.fault = Some(Armed { direction, left: after, fault });
+        state.fault = Some(armed);
         state.struck = false;
+        state.loses = false;
     }
 
     /// Waits until the fault has struck; false if it has not within that time.
@@ -133,6 +154,12 @@ impl Proxy {
     pub(crate) fn heal(&self) {
         self.shared.lock().fault = None;
         self.shared.changed.notify_all();
+    }
+
+    /// Takes the fault away, and with it what was held back.
+    pub(crate) fn lose(&self) {
+        self.shared.lock().loses = true;
+        self.heal();
     }
 
     /// Waits until no connection is open any more, so that the server has seen all that was said to it.
@@ -291,7 +318,13 @@ impl Shared {
                 None => {}
                 Some(Fault::Stall) => {
                     self.strike();
-                    drop(self.changed.wait_while(self.lock(), |state| state.fault.is_some()).unwrap());
+                    let state = self.changed.wait_while(self.lock(), |state| state.fault.is_some()).unwrap();
+                    if state.loses {
+                        let _ = from.shutdown(Shutdown::Both);
+                        let _ = to.shutdown(Shutdown::Both);
+                        return;
+                    }
+                    drop(state);
                     if direction == Direction::ToClient {
                         self.lock().record(number, direction, later);
                     }
@@ -325,20 +358,27 @@ impl Shared {
     /// What of these octets passes now, what later if ever, and what happens between.
     fn split<'a>(&self, direction: Direction, octets: &'a [u8]) -> (&'a [u8], &'a [u8], Option<Fault>) {
         let mut state = self.lock();
-        match &mut state.fault {
-            Some(armed) if armed.direction == direction => {
-                let passing = usize::try_from(armed.left).unwrap_or(usize::MAX).min(octets.len());
-                armed.left -= passing as u64;
-                let (now, later) = octets.split_at(passing);
-                let fault = (armed.left == 0).then_some(armed.fault);
-                // What breaks a connection does so once; a stall holds whatever comes until it is healed.
-                if matches!(fault, Some(Fault::Fin | Fault::Reset)) {
-                    state.fault = None;
-                }
-                (now, later, fault)
+        let Some(armed) = state.fault.as_mut().filter(|armed| armed.direction == direction) else {
+            return (octets, &[], None);
+        };
+        let passing = match &mut armed.trigger {
+            Trigger::Octets(left) if *left > octets.len() as u64 => {
+                *left -= octets.len() as u64;
+                None
             }
-            _ => (octets, &[], None),
+            Trigger::Octets(left) => Some(usize::try_from(*left).expect("it is at most the length of a chunk")),
+            Trigger::Text(text) => octets.windows(text.len()).position(|window| window == text.as_bytes()),
+            Trigger::Struck => Some(0),
+        };
+        let Some(passing) = passing else { return (octets, &[], None) };
+        let fault = armed.fault;
+        armed.trigger = Trigger::Struck;
+        // What breaks a connection does so once; a stall holds whatever comes until it is healed.
+        if fault != Fault::Stall {
+            state.fault = None;
         }
+        let (now, later) = octets.split_at(passing);
+        (now, later, Some(fault))
     }
 
     fn strike(&self) {
@@ -350,7 +390,7 @@ impl Shared {
 impl State {
     fn record(&mut self, number: usize, direction: Direction, octets: &[u8]) {
         // A connection that outlives `forget` is no longer of interest.
-        let Some(record) = self.connections.get_mut(number) else { return };
+        let Some(record) = self.connections.get_mut(number).filter(|_| !octets.is_empty()) else { return };
         match record.said.last_mut() {
             Some((last, said)) if *last == direction => said.extend_from_slice(octets),
             _ => {
