@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod engine;
 pub mod mail;
 pub mod plan;
+pub mod report;
+pub mod state;
 pub mod store;

@@ -28,7 +28,8 @@ impl InternalDate {
     }
 
     /// Reads a `date-time` without its quotes: `17-Jul-1996 02:44:25 -0700` (RFC 9051 §9; a day below ten may be
-    /// padded with a blank). `None` where a field is not what the grammar says.
+    /// padded with a blank). `None` where a field is not what the grammar says, and where the zone moves the instant
+    /// out of the years 0 … 9999.
     pub fn parse(text: &str) -> Option<InternalDate> {
         let (date, rest) = text.trim_start().split_once(' ')?;
         let (time, zone) = rest.split_once(' ')?;
@@ -51,7 +52,8 @@ impl InternalDate {
         let days = days_from_civil(number(year, 0..=9999)?, month as i64 + 1, number(day, 1..=31)?);
         // A leap second is written as 60; it is the instant after 59.
         let seconds = number(hour, 0..=23)? * 3600 + number(minute, 0..=59)? * 60 + number(second, 0..=60)?;
-        Some(InternalDate { instant: days * 86400 + seconds - zone * 60, zone: zone as i16 })
+        let date = InternalDate::from_unix(days * 86400 + seconds - zone * 60)?;
+        Some(InternalDate { zone: zone as i16, ..date })
     }
 }
 
@@ -249,6 +251,8 @@ mod tests {
             "17-Jul-1996 02:44:25 -07é",
             "+1-Jul-1996 02:44:25 -0700",
             "17-Jul-1996 02:44:25 -0799",
+            "01-Jan-0000 00:00:00 +0001",
+            "31-Dec-9999 23:59:59 -0001",
         ] {
             assert!(InternalDate::parse(text).is_none(), "{text}");
         }

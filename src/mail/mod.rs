@@ -1,6 +1,7 @@
 //! The field's vocabulary as values that cannot be wrong; no input, no output.
 
 mod flags;
+mod listing;
 mod mailbox;
 mod message;
 mod name;
@@ -8,6 +9,7 @@ mod side;
 mod uid;
 
 pub use flags::{Flag, FlagChange, FlagSet, Keyword, NewKeywords, PermanentFlags};
+pub use listing::{Listed, Listing, MailboxKind, Unnamable};
 pub use mailbox::{Access, Checkpoint, MailboxId, MailboxStatus, Observation, Silence, Subscription};
 pub use message::{Fingerprint, HeaderDigest, InternalDate};
 pub use name::{InvalidName, MailboxName, Pattern};

@@ -59,11 +59,38 @@ pub struct Skipped {
     pub last_attempt: i64,
 }
 
+impl Skipped {
+    /// After a refusal, a message is tried again after an hour, then after two, four … and at last every week.
+    const FIRST_PAUSE: i64 = 3600;
+    const LONGEST_PAUSE: i64 = 7 * 24 * 3600;
+
+    /// Whether the message is to go to the other side at all.
+    pub fn is_wanted(&self) -> bool {
+        self.why != SkipReason::Kept
+    }
+
+    /// Whether it is to be tried again at `now` (seconds since 1970). A time of refusal that lies in the future says
+    /// nothing: the clock was wrong then, or is now.
+    pub fn is_due(&self, now: i64) -> bool {
+        match self.why {
+            SkipReason::Kept => false,
+            SkipReason::Policy => true,
+            SkipReason::Refused(_) => {
+                let doublings = self.attempts.saturating_sub(1).min(16);
+                let pause = (Skipped::FIRST_PAUSE << doublings).min(Skipped::LONGEST_PAUSE);
+                !(0..pause).contains(&(now - self.last_attempt))
+            }
+        }
+    }
+}
+
 /// Why a message was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// The configuration does not let it flow; nothing to be told.
+    /// The configuration does not let it flow; nothing to be told, and tried again once it does.
     Policy,
+    /// The other side's copy was expunged, and the configuration keeps this one: never tried again.
+    Kept,
     /// A side refused it, in these words.
     Refused(String),
 }
@@ -89,4 +116,28 @@ pub struct Remembered {
     pub intents: u64,
     /// When it was last in line, in seconds since 1970.
     pub last_success: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_messages_are_tried_again_at_growing_intervals() {
+        let skipped =
+            |why, attempts| Skipped { side: Side::Local, uid: Uid::MIN, why, attempts, last_attempt: 1_000_000 };
+        let refused = || SkipReason::Refused("too large".to_owned());
+        for (why, attempts, after, due) in [
+            (SkipReason::Policy, 0, 0, true),
+            (SkipReason::Kept, 0, 1 << 40, false),
+            (refused(), 1, 3599, false),
+            (refused(), 1, 3600, true),
+            (refused(), 2, 7199, false),
+            (refused(), 2, 7200, true),
+            (refused(), u32::MAX, 7 * 24 * 3600, true),
+            (refused(), 1, -5, true),
+        ] {
+            assert_eq!(skipped(why.clone(), attempts).is_due(1_000_000 + after), due, "{why:?} {attempts} {after}");
+        }
+    }
 }

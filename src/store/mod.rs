@@ -8,11 +8,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::mail::{
-    Checkpoint, Fingerprint, FlagChange, FlagSet, InternalDate, MailboxId, MailboxName, MailboxStatus, ModSeq,
-    Observation, Subscription, Uid, UidSet, UidValidity,
+    Checkpoint, Fingerprint, FlagChange, FlagSet, InternalDate, MailboxName, MailboxStatus, ModSeq, Observation,
+    Subscription, Uid, UidSet, UidValidity,
 };
 
 pub mod imap;
+
+pub use crate::mail::{Listed, Listing, MailboxKind, Unnamable};
 
 /// One open side: an authenticated session, or a tree of files.
 ///
@@ -103,50 +105,6 @@ pub struct Wanted {
     pub name: MailboxName,
     /// Where the last run left off; `None` to see every message.
     pub since: Option<Checkpoint>,
-}
-
-/// Every mailbox of a side.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Listing {
-    /// By name.
-    pub mailboxes: BTreeMap<MailboxName, Listed>,
-    /// What the side has but no [`MailboxName`] can say.
-    pub unnamable: Vec<Unnamable>,
-}
-
-/// A mailbox as a listing shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// Whether it holds messages.
-    pub kind: MailboxKind,
-    /// Whether the user is subscribed to it.
-    pub subscription: Subscription,
-    /// `\Sent`, `\Junk` … in lower case without the backslash (RFC 6154).
-    pub special_use: BTreeSet<String>,
-    /// An identity that survives renaming, where the side has one (RFC 8474).
-    pub id: Option<MailboxId>,
-    /// Its status; always there for [`MailboxKind::Mailbox`] unless the side kept it back (RFC 5819 §2).
-    pub status: Option<MailboxStatus>,
-}
-
-/// What stands behind a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailboxKind {
-    /// A mailbox that holds messages.
-    Mailbox,
-    /// A level that only holds other mailboxes (`\Noselect`).
-    Container,
-    /// Nothing, but the name is subscribed to or has children (`\NonExistent`).
-    Missing,
-}
-
-/// A mailbox whose name cannot be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unnamable {
-    /// The name as the side writes it, made printable.
-    pub name: String,
-    /// Why it cannot be said.
-    pub reason: String,
 }
 
 /// A message, or why there is none.

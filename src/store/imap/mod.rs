@@ -1,10 +1,34 @@
 //! An IMAP session as a store: `transport` carries octets, `frame` cuts them into responses, `parse` reads those,
-//! `session` opens the conversation, `observe` and its neighbours hold it.
+//! `connection` asks and hears, `session` opens the conversation, `observe` and its neighbours hold it, a file a verb.
 
+mod append;
+mod capability;
+mod census;
+mod connection;
 mod endpoint;
+mod expunge;
+mod fetch;
+mod fingerprint;
+pub mod frame;
+mod list;
+mod mailbox;
+pub mod mutf7;
+mod name;
+mod observe;
+pub mod parse;
+mod quirks;
+mod refusal;
 pub mod response;
+mod select;
+mod session;
+mod store;
+mod store_flags;
+mod transport;
+mod tunnel;
 
 pub use endpoint::{
     Endpoint, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions, TlsVersion, TunnelStderr,
     Verification, WireTrace,
 };
+pub use session::{connect, connect_over};
+pub use store::ImapStore;

@@ -52,6 +52,8 @@ pub enum Response {
     Fetch(Fetch),
     /// `* LIST …`
     List(List),
+    /// `* LSUB …`, which names what is subscribed to and must not be taken for a LIST that nobody asked for.
+    Lsub(List),
     /// `* STATUS …`
     Status(MailboxStatusItems),
     /// `* SEARCH …`: numbers, as UIDs (we never search for anything else).

@@ -1,0 +1,268 @@
+//! Configurations, good and bad: what they mean, and what is said about them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::mail::{MailboxName, Pattern};
+use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Rename, Writing};
+use crate::store::imap::{Mechanism, TlsVersion, Verification};
+
+fn environment() -> Environment {
+    Environment::new(|name| (name == "HOME").then(|| OsString::from("/home/alice")))
+}
+
+fn read(text: &str) -> Result<Config, Vec<Finding>> {
+    Config::read(text, Path::new("/c/interimap.toml"), Privacy::Private, &environment())
+}
+
+fn account(text: &str) -> Account {
+    let mut config = read(text).unwrap_or_else(|findings| panic!("{text}:\n{}", shown(&findings)));
+    config.accounts.pop_first().unwrap().1
+}
+
+fn shown(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+/// Two sides that are in order, with lines added to the account and to the remote side.
+fn with(account: &str, remote: &str) -> String {
+    format!(
+        "[account.a]\n{account}\n[account.a.local]\ntype = \"tunnel\"\ncommand = \"x\"\n\
+         [account.a.remote]\ntype = \"imaps\"\nhost = \"h\"\nusername = \"u\"\n{remote}\n"
+    )
+}
+
+/// `complaints.txt` holds one row a configuration: what is written (the whole file, or lines of an account or of a
+/// side that is otherwise in order), `---`, and every word of the answer.
+#[test]
+fn what_is_wrong_with_a_configuration_is_shown_with_its_line() {
+    let mut rows = 0;
+    for row in include_str!("complaints.txt").split("=== ").skip(1) {
+        let (kind, row) = row.split_once('\n').unwrap();
+        let (written, expected) = row.split_once("---\n").unwrap();
+        let written = written.trim_end_matches('\n');
+        let text = match kind {
+            "file" => written.to_owned(),
+            "account" => with(written, ""),
+            "side" => with("", written),
+            kind => panic!("no such kind of row: {kind}"),
+        };
+        let findings = read(&text).expect_err(written);
+        assert_eq!(shown(&findings).trim_end(), expected.trim_end(), "{written}");
+        assert!(!shown(&findings).contains("geheim"), "{written}");
+        rows += 1;
+    }
+    assert!(rows > 40, "only {rows} rows were found");
+}
+
+#[test]
+fn a_small_configuration_means_everything_in_both_directions() {
+    let account = account(&with("", ""));
+    assert_eq!(account.name, "a");
+    assert_eq!(account.policy, Policy::two_way());
+    assert_eq!(account.database, Path::new("/home/alice/.local/share/interimap/a.db"));
+    assert_eq!(account.addresses.local, "tunnel:x");
+    assert_eq!(account.addresses.remote, "u@h");
+    let Endpoint { link, login, timeout, disable_extensions, prefix, trace } = account.endpoints.remote;
+    let protection = Protection::Tls(TlsOptions::default());
+    assert_eq!(link, Link::Tcp { host: "h".to_owned(), port: 993, protection });
+    assert_eq!(login.unwrap().mechanisms, [Mechanism::Plain, Mechanism::Login]);
+    assert_eq!((timeout, disable_extensions.len(), prefix, trace.is_none()), (Duration::from_secs(60), 0, None, true));
+    assert!(account.endpoints.local.login.is_none());
+}
+
+#[test]
+fn every_key_of_an_account_has_its_meaning() {
+    let text = with(
+        r#"mailboxes = ["*", "!Junk"]
+           subscribed-only = true
+           rename = [{ remote = "[Gmail]/Sent Mail", local = "Sent" }, { remote = "Lists/*", local = "l/*" }]
+           pull = ["new", "flags"]
+           push = []
+           create = "local"
+           delete-mailboxes = "never"
+           max-delete = "100 messages"
+           subscriptions = false
+           connections = 1
+           database = "sub/other.db""#,
+        "read-only = true",
+    );
+    let account = account(&text);
+    let policy = account.policy;
+    assert_eq!(policy.selection.patterns, [(Pattern::new("*"), Choice::Yes), (Pattern::new("Junk"), Choice::No)],);
+    assert_eq!(policy.selection.subscribed_only, Choice::Yes);
+    let rules = [("[Gmail]/Sent Mail", "Sent"), ("Lists/*", "l/*")];
+    let rules = rules.map(|(remote, local)| Rename::new(remote, local).unwrap()).to_vec();
+    assert_eq!(policy.names, NameMap::new(rules).unwrap());
+    let sent = policy.names.across(Side::Local, &MailboxName::new("Sent").unwrap()).unwrap();
+    assert_eq!(sent.as_str(), "[Gmail]/Sent Mail");
+    assert_eq!(policy.flow.remote, BTreeSet::from([Flow::New, Flow::Flags]), "pull is what leaves the remote side");
+    assert_eq!(policy.flow.local, BTreeSet::new());
+    assert_eq!(policy.creation, Both { local: Creation::Allowed, remote: Creation::Refused });
+    assert_eq!(policy.delete_mailboxes, DeleteMailboxes::Never);
+    assert_eq!(policy.max_delete, Some(MaxDelete::Messages(100)));
+    assert_eq!(policy.subscriptions, Choice::No);
+    assert_eq!(policy.writing, Both { local: Writing::Allowed, remote: Writing::Refused });
+    assert_eq!(account.database, Path::new("/home/alice/.local/share/interimap/sub/other.db"));
+}
+
+#[test]
+fn every_key_of_a_side_has_its_meaning() {
+    let pin = "ab".repeat(32);
+    let text = format!(
+        r#"[account.a.local]
+           type = "tunnel"
+           command = "ssh user@host doveadm exec imap"
+           null-stderr = true
+           prefix = "INBOX."
+           timeout = "5m"
+           disable-extensions = ["qresync", "COMPRESS=DEFLATE"]
+           compress = false
+           [account.a.remote]
+           type = "imap"
+           host = "[::1]"
+           port = 1143
+           username = "alice@example.org"
+           password-command = "pass show x"
+           auth = ["login"]
+           starttls = true
+           tls = {{ ca-file = "ca.pem", fingerprint = ["sha256:{pin}"], min-version = "1.3", hostname = "Mail.example.org", verify = false }}"#
+    );
+    let account = account(&text);
+    let local = account.endpoints.local;
+    let command = "ssh user@host doveadm exec imap".to_owned();
+    assert_eq!(local.link, Link::Tunnel { command, stderr: TunnelStderr::Discarded });
+    assert_eq!((local.prefix.as_deref(), local.timeout), (Some("INBOX."), Duration::from_secs(300)));
+    assert_eq!(local.disable_extensions, ["QRESYNC", "COMPRESS=DEFLATE"]);
+    let options = TlsOptions {
+        ca_file: Some(PathBuf::from("/c/ca.pem")),
+        fingerprints: vec![[0xab; 32]],
+        min_version: TlsVersion::V1_3,
+        hostname: Some("mail.example.org".to_owned()),
+        verification: Verification::Off,
+    };
+    let remote = account.endpoints.remote;
+    assert_eq!(
+        remote.link,
+        Link::Tcp { host: "::1".to_owned(), port: 1143, protection: Protection::StartTls(options) }
+    );
+    let login = remote.login.unwrap();
+    assert_eq!((login.username.as_str(), login.mechanisms), ("alice@example.org", vec![Mechanism::Login]));
+    assert_eq!(account.addresses.remote, "alice%40example.org@[::1]:1143");
+}
+
+#[test]
+fn what_is_doubtful_is_a_warning() {
+    let side = |lines: &str| {
+        format!(
+            "[account.a.local]\ntype = \"tunnel\"\ncommand = \"x\"\n[account.a.remote]\nusername = \"u\"\n{lines}\n"
+        )
+    };
+    for (lines, expected) in [
+        (
+            "type = \"imap\"\nhost = \"mail.example.org\"\nstarttls = false",
+            "the password goes to \"mail.example.org\" in the clear, where everybody on the way can read it
+ --> /c/interimap.toml:8:1
+  |
+8 | starttls = false
+  | ^^^^^^^^
+help: leave starttls = false out, or write type = \"imaps\"\n",
+        ),
+        (
+            "type = \"imaps\"\nhost = \"mail.example.org\"\ntls = { verify = false }",
+            "nothing proves that it is \"mail.example.org\" that gets the password
+ --> /c/interimap.toml:8:1
+  |
+8 | tls = { verify = false }
+  | ^^^
+help: leave verify = false out, or add a fingerprint\n",
+        ),
+        ("type = \"imap\"\nhost = \"localhost\"\nstarttls = false", ""),
+        ("type = \"imap\"\nhost = \"127.0.0.1\"\nstarttls = false", ""),
+        ("type = \"imaps\"\nhost = \"::1\"\ntls = { verify = false }", ""),
+    ] {
+        let config = read(&side(lines)).unwrap();
+        assert_eq!(shown(&config.warnings), expected, "{lines}");
+        let Link::Tcp { protection, .. } = &config.accounts["a"].endpoints.remote.link else { panic!("{lines}") };
+        assert_eq!(*protection == Protection::Plain, lines.contains("starttls = false"), "{lines}");
+    }
+}
+
+#[test]
+fn accounts_never_share_a_database() {
+    let account = |name: &str| with("database = \"/x/one.db\"", "").replace("account.a", &format!("account.{name}"));
+    let findings = read(&format!("{}{}", account("one"), account("two"))).unwrap_err();
+    assert!(shown(&findings).starts_with("this account and \"one\" would share a database\n"), "{}", shown(&findings));
+}
+
+#[test]
+fn a_file_that_holds_a_password_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("interimap.toml");
+    for (mode, line, allowed) in [
+        (0o600, "password = \"geheim\"", true),
+        (0o400, "password = \"geheim\"", true),
+        (0o644, "password = \"geheim\"", false),
+        (0o620, "password = \"geheim\"", false),
+        (0o644, "password-command = \"pass show x\"", true),
+    ] {
+        fs::write(&path, with("", line)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        match (Config::load(&path, &environment()), allowed) {
+            (Ok(config), true) if line.contains("geheim") => {
+                assert!(!format!("{config:?}").contains("geheim"));
+                let login = config.accounts["a"].endpoints.remote.login.as_ref().unwrap();
+                assert_eq!(login.password.password().unwrap().as_str(), "geheim");
+            }
+            (Ok(_), true) => {}
+            (Err(ConfigError::Wrong(findings)), false) => assert_eq!(
+                shown(&findings),
+                format!(
+                    "this file holds a password and can be read or changed by others (its mode is {mode:04o})\n  \
+                     --> {path}:10:1\n   |\n10 | password = ********\n   | ^^^^^^^^\nhelp: run: chmod 600 {path}\n",
+                    path = path.display()
+                )
+            ),
+            (read, _) => panic!("{mode:o} {line}: {read:?}"),
+        }
+        // A file that only its owner may read cannot be written again by everybody.
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("interimap.toml");
+    assert_eq!(Config::load(&path, &environment()).unwrap_err(), ConfigError::Missing(path.clone()));
+    fs::write(&path, [0xff]).unwrap();
+    let error = Config::load(&path, &environment()).unwrap_err();
+    assert_eq!(error, ConfigError::Unreadable(path.clone(), "it is not valid UTF-8".to_owned()));
+    fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
+    let error = Config::load(&path, &environment()).unwrap_err();
+    assert_eq!(error, ConfigError::Unreadable(path, "it is larger than 1048576 octets".to_owned()));
+}
+
+#[test]
+fn two_addresses_are_an_account() {
+    let addresses = |remote: &str| Both {
+        remote: Address::parse(remote).unwrap(),
+        local: Address::parse("tunnel:doveadm exec imap").unwrap(),
+    };
+    let of = |remote: &str| {
+        let command = Some("echo geheim".to_owned());
+        Config::of_addresses(addresses(remote), command, &environment()).unwrap().accounts.pop_first().unwrap().1
+    };
+    let account = of("imaps://alice@mail.example.org");
+    assert_eq!(account.name, "alice@mail.example.org");
+    assert_eq!(account.database.file_name().unwrap(), "e89a773f0477c9c8.db", "the next release finds it again");
+    assert_eq!(account.database, of("imaps://alice@MAIL.example.org:993/").database);
+    assert_ne!(account.database, of("imaps://bob@mail.example.org").database);
+    assert!(account.database.starts_with("/home/alice/.local/share/interimap/addresses"));
+    assert_eq!(account.policy, Policy::two_way());
+    assert_eq!(account.endpoints.remote.login.unwrap().password.password().unwrap().as_str(), "geheim");
+    assert!(account.endpoints.local.login.is_none());
+}

@@ -1,0 +1,389 @@
+//! Carries a plan out: create, copy, change flags; and only when every message is where it belongs, expunge and delete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mail::{Both, Checkpoint, FlagChange, FlagSet, MailboxName, Side, Subscription, Uid, UidSet};
+use crate::plan::{Deletion, DeletionCondition, Place, Presence, Reflag, SkipReason, Skipped, agreed};
+use crate::store::{self, Store, Stored, Wanted};
+
+use super::copy::{Copying, copy};
+use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
+use super::survey::{SideView, Sight, Task};
+use super::{AccountPlan, Halt, Run, tree};
+
+/// Whether everything that was planned for a mailbox is done, so that a checkpoint may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It is.
+    Yes,
+    /// It is not, and a further run would not find it otherwise by itself.
+    No,
+    /// It is not, because something changed under our hands: worth another look at once.
+    Moved,
+}
+
+impl Settled {
+    pub(super) fn and(self, other: Settled) -> Settled {
+        match (self, other) {
+            (Settled::Yes, other) | (other, Settled::Yes) => other,
+            (Settled::No, _) | (_, Settled::No) => Settled::No,
+            (Settled::Moved, Settled::Moved) => Settled::Moved,
+        }
+    }
+}
+
+/// A mailbox at work.
+struct Job {
+    task: Task,
+    settled: Settled,
+    /// Whether a side was changed.
+    touched: bool,
+}
+
+/// Carries a plan out. Answers which mailboxes have changed under our hands.
+pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<MailboxName>, Halt> {
+    for place in &plan.tree.places {
+        subscribe(run, place).await?;
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for task in create_missing(run, plan.mailboxes).await? {
+        let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
+        jobs.push(Job { task, settled, touched: false });
+    }
+    for job in &mut jobs {
+        copy_messages(run, job).await?;
+        change_flags(run, job).await?;
+    }
+    // A message that moved from one mailbox to another is in its new place by now, on both sides.
+    for job in &mut jobs {
+        expunge(run, job).await?;
+        remember(run, job)?;
+    }
+    for deletion in &plan.tree.deletions {
+        delete(run, deletion).await?;
+    }
+    run.report.mailboxes_changed += jobs.iter().filter(|job| job.touched).count() as u64;
+    Ok(jobs.into_iter().filter(|job| job.settled == Settled::Moved).map(|job| job.task.name).collect())
+}
+
+/// Creates what is missing and looks at it, so that UIDs mean something there.
+async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<Task>, Halt> {
+    let mut wanted: Both<Vec<Wanted>> = Both::default();
+    let mut given_up: BTreeSet<MailboxName> = BTreeSet::new();
+    for task in &tasks {
+        for side in Side::BOTH {
+            let SideView::ToCreate(name) = &task.sides[side] else { continue };
+            match run.stores[side].create(name).await {
+                Ok(()) => {
+                    run.report.sides[side].created += 1;
+                    run.listener.hear(Event::Mailbox(side, name, MailboxEvent::Created));
+                    wanted[side].push(Wanted { name: name.clone(), since: None });
+                }
+                Err(error) => {
+                    run.store_trouble(side, Some(name), error)?;
+                    given_up.insert(task.name.clone());
+                }
+            }
+        }
+    }
+    let Both { local, remote } = run.observe_both(&wanted).await?;
+    let mut sights: Both<BTreeMap<MailboxName, Sight>> = Both::default();
+    for (side, seen) in [(Side::Local, local), (Side::Remote, remote)] {
+        for (wanted, seen) in wanted[side].iter().zip(seen) {
+            match seen {
+                Ok(seen) => {
+                    sights[side].insert(wanted.name.clone(), Sight::of(wanted.name.clone(), &seen));
+                }
+                Err(error) => run.store_trouble(side, Some(&wanted.name), error)?,
+            }
+        }
+    }
+    for task in &mut tasks {
+        for side in Side::BOTH {
+            let SideView::ToCreate(name) = &task.sides[side] else { continue };
+            let Some(sight) = sights[side].remove(name) else {
+                given_up.insert(task.name.clone());
+                continue;
+            };
+            let start = Checkpoint::start_of(sight.scope.uid_validity);
+            run.state.commit(|change| change.set_checkpoint(task.key, side, Some(start)))?;
+            task.checkpoints[side] = Some(start);
+            task.sides[side] = SideView::Seen(sight);
+            if task.place.subscription == Some(Subscription::Subscribed) {
+                let name = run.name_on(side, &task.name);
+                set_subscription(run, side, &name, Subscription::Subscribed).await?;
+            }
+        }
+    }
+    tasks.retain(|task| !given_up.contains(&task.name));
+    Ok(tasks)
+}
+
+/// Brings the subscription of a mailbox that both sides have in line.
+async fn subscribe(run: &mut Run<'_>, place: &Place) -> Result<(), Halt> {
+    let Some(wanted) = place.subscription else { return Ok(()) };
+    for side in Side::BOTH {
+        if let Presence::Here(name, _) = &place.at[side]
+            && place.subscribed[side] != wanted
+            && run.policy.writing[side] == crate::plan::Writing::Allowed
+        {
+            set_subscription(run, side, name, wanted).await?;
+        }
+    }
+    let remembered = place.remembered.as_ref();
+    if let Some(row) = remembered.filter(|row| row.subscription != Some(wanted)) {
+        run.state.commit(|change| change.set_subscription(row.key, Some(wanted)))?;
+    }
+    Ok(())
+}
+
+async fn set_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName, wanted: Subscription) -> Result<(), Halt> {
+    match run.stores[side].set_subscription(name, wanted).await {
+        Ok(()) => {
+            run.report.sides[side].subscriptions += 1;
+            let event = match wanted {
+                Subscription::Subscribed => MailboxEvent::Subscribed,
+                Subscription::Unsubscribed => MailboxEvent::Unsubscribed,
+            };
+            run.listener.hear(Event::Mailbox(side, name, event));
+            Ok(())
+        }
+        Err(error) => run.store_trouble(side, Some(name), error),
+    }
+}
+
+async fn copy_messages(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
+    for from in Side::BOTH {
+        let uids = &job.task.plan.copies[from];
+        let (Some(source), Some(target)) = (job.task.sides[from].seen(), job.task.sides[from.other()].seen()) else {
+            continue;
+        };
+        if uids.is_empty() {
+            continue;
+        }
+        let copying = Copying { key: job.task.key, name: &job.task.name, from, source, target, uids };
+        let settled = copy(run, &copying).await?;
+        job.settled = job.settled.and(settled);
+        job.touched = true;
+    }
+    Ok(())
+}
+
+/// Changes flags on both sides at once, then remembers what both hold.
+async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
+    let reflags = std::mem::take(&mut job.task.plan.reflags);
+    if reflags.is_empty() {
+        return Ok(());
+    }
+    let groups = Both::from_fn(|side| grouped(side, &reflags));
+    let Both { local, remote } = &mut *run.stores;
+    let (local, remote) = tokio::join!(
+        store_flags(local.as_mut(), job.task.sides.local.seen(), &groups.local),
+        store_flags(remote.as_mut(), job.task.sides.remote.seen(), &groups.remote),
+    );
+    let mut stored: Both<BTreeMap<Uid, Stored>> = Both::default();
+    let mut halt = None;
+    for (side, answer) in [(Side::Local, local), (Side::Remote, remote)] {
+        match answer {
+            Ok(answer) => stored[side] = answer,
+            Err(error) => {
+                job.settled = Settled::No;
+                let lost = run.store_trouble(side, Some(&job.task.name), error);
+                halt = halt.or(lost.err());
+            }
+        }
+    }
+    let mut agreements = Vec::new();
+    for reflag in &reflags {
+        let end = end_of(reflag, &stored);
+        job.settled = job.settled.and(end.settled);
+        if let (Some(flags), Some(local), Some(remote)) =
+            (end.flags, job.task.sides.local.seen(), job.task.sides.remote.seen())
+        {
+            let holds = Both { local: &local.permanent_flags, remote: &remote.permanent_flags };
+            let flags = agreed(&reflag.base, flags.as_ref(), holds);
+            if flags != reflag.agreed {
+                job.settled = job.settled.and(Settled::Moved);
+            }
+            if flags != reflag.base {
+                agreements.push((reflag.pair, flags));
+            }
+        }
+    }
+    run.state.commit(|change| agreements.iter().try_for_each(|(pair, flags)| change.set_flags(*pair, flags)))?;
+    for side in Side::BOTH {
+        let changed = stored[side].values().filter(|stored| matches!(stored, Stored::Flags(_))).count() as u64;
+        if changed > 0 {
+            run.report.sides[side].flagged += changed;
+            run.listener.hear(Event::Flagged(side, &job.task.name, changed));
+            job.touched = true;
+        }
+    }
+    halt.map_or(Ok(()), Err)
+}
+
+/// Few commands for many messages: those with the same change go together.
+fn grouped(side: Side, reflags: &[Reflag]) -> Vec<(UidSet, FlagChange)> {
+    let mut groups: BTreeMap<FlagChange, UidSet> = BTreeMap::new();
+    for reflag in reflags.iter().filter(|reflag| !reflag.changes[side].is_empty()) {
+        groups.entry(reflag.changes[side].clone()).or_default().insert(reflag.uids[side]);
+    }
+    groups.into_iter().map(|(change, uids)| (uids, change)).collect()
+}
+
+async fn store_flags(
+    store: &mut dyn Store,
+    sight: Option<&Sight>,
+    groups: &[(UidSet, FlagChange)],
+) -> Result<BTreeMap<Uid, Stored>, store::Error> {
+    match sight {
+        Some(sight) if !groups.is_empty() => store.store_flags(&sight.scope, groups, sight.status.highest_modseq).await,
+        _ => Ok(BTreeMap::new()),
+    }
+}
+
+/// What a message bears after its flags were to change.
+struct End {
+    /// `None` where it is gone or was left alone: then nothing new is agreed on.
+    flags: Option<Both<FlagSet>>,
+    settled: Settled,
+}
+
+fn end_of(reflag: &Reflag, stored: &Both<BTreeMap<Uid, Stored>>) -> End {
+    let mut flags = reflag.now.clone();
+    for side in Side::BOTH {
+        if reflag.changes[side].is_empty() {
+            continue;
+        }
+        match stored[side].get(&reflag.uids[side]) {
+            Some(Stored::Flags(now)) => flags[side] = now.clone(),
+            // Its expunge will be reported.
+            Some(Stored::Gone) => return End { flags: None, settled: Settled::Yes },
+            Some(Stored::Modified) => return End { flags: None, settled: Settled::Moved },
+            None => return End { flags: None, settled: Settled::No },
+        }
+    }
+    End { flags: Some(flags), settled: Settled::Yes }
+}
+
+/// Expunges what is gone on the other side, on both sides at once.
+async fn expunge(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
+    let expunges = std::mem::take(&mut job.task.plan.expunges);
+    let uids = expunges.as_ref().map(|expunges| expunges.values().copied().collect::<UidSet>());
+    let Both { local, remote } = &mut *run.stores;
+    let (local, remote) = tokio::join!(
+        expunge_on(local.as_mut(), job.task.sides.local.seen(), &uids.local),
+        expunge_on(remote.as_mut(), job.task.sides.remote.seen(), &uids.remote),
+    );
+    let mut halt = None;
+    for (side, kept) in [(Side::Local, local), (Side::Remote, remote)] {
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(error) => {
+                job.settled = Settled::No;
+                halt = halt.or(run.store_trouble(side, Some(&job.task.name), error).err());
+                continue;
+            }
+        };
+        if !kept.is_empty() {
+            job.settled = job.settled.and(Settled::Moved);
+        }
+        let gone: Vec<_> = expunges[side].iter().filter(|(_, uid)| !kept.contains(**uid)).map(|(id, _)| *id).collect();
+        if gone.is_empty() {
+            continue;
+        }
+        run.state.commit(|change| gone.iter().try_for_each(|id| change.forget_pair(*id)))?;
+        run.report.sides[side].expunged += gone.len() as u64;
+        run.listener.hear(Event::Expunged(side, &job.task.name, gone.len() as u64));
+        job.touched = true;
+    }
+    halt.map_or(Ok(()), Err)
+}
+
+async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet) -> Result<UidSet, store::Error> {
+    match sight {
+        Some(sight) if !uids.is_empty() => store.expunge(&sight.scope, uids, sight.status.highest_modseq).await,
+        _ => Ok(UidSet::new()),
+    }
+}
+
+/// Remembers what needs no command, and, if all is done, where the next run may start from: the status seen before our
+/// own writes, for somebody else's change may lie between them.
+fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
+    let Task { key, checkpoints, name: _, sides, plan, place } = &job.task;
+    let reached = Both::from_fn(|side| {
+        let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
+        reached.filter(|_| job.settled == Settled::Yes).filter(|reached| Some(*reached) != checkpoints[side])
+    });
+    let left_out = |side: Side| {
+        let row = move |(uid, why): (&Uid, &SkipReason)| Skipped {
+            side,
+            uid: *uid,
+            why: why.clone(),
+            attempts: 0,
+            last_attempt: 0,
+        };
+        plan.skips[side].iter().map(row)
+    };
+    let skips: Vec<Skipped> = Side::BOTH.into_iter().flat_map(left_out).collect();
+    let subscription = place.subscription.filter(|_| place.remembered.is_none());
+    let known_ids = place.remembered.as_ref().map(|row| row.ids.clone()).unwrap_or_default();
+    let now = run.order.now;
+    run.state.commit(|change| {
+        plan.forget.iter().try_for_each(|id| change.forget_pair(*id))?;
+        skips.iter().try_for_each(|skipped| change.skip(*key, skipped))?;
+        for (id, side, uid) in &plan.keeps {
+            change.forget_pair(*id)?;
+            let kept = Skipped { side: *side, uid: *uid, why: SkipReason::Kept, attempts: 0, last_attempt: 0 };
+            change.skip(*key, &kept)?;
+        }
+        for side in Side::BOTH {
+            plan.unskips[side].iter().try_for_each(|uid| change.unskip(*key, side, uid))?;
+            if let Some(reached) = reached[side] {
+                change.set_checkpoint(*key, side, Some(reached))?;
+            }
+            if place.ids[side] != known_ids[side] {
+                change.set_mailbox_id(*key, side, place.ids[side].as_ref())?;
+            }
+        }
+        if subscription.is_some() {
+            change.set_subscription(*key, subscription)?;
+        }
+        match job.settled {
+            Settled::Yes => change.set_last_success(*key, now),
+            Settled::No | Settled::Moved => Ok(()),
+        }
+    })?;
+    Ok(())
+}
+
+/// Deletes a mailbox that the other side has deleted, after one last look.
+async fn delete(run: &mut Run<'_>, deletion: &Deletion) -> Result<(), Halt> {
+    let side = deletion.side;
+    if deletion.condition == DeletionCondition::HoldsNothingNew {
+        let fresh = match run.stores[side].census(&deletion.at).await {
+            Ok(fresh) => fresh,
+            Err(error) => return run.store_trouble(side, Some(&deletion.at), error),
+        };
+        let again = Deletion { status: fresh.map(|(status, _)| status), ..deletion.clone() };
+        if again.status.is_some() && !tree::holds_nothing_new(run, &again).await? {
+            run.trouble(Trouble {
+                reach: Extent::Mailbox,
+                side: Some(side),
+                mailbox: Some(deletion.at.clone()),
+                cause: TroubleCause::Unsettled,
+                text: "a message arrived in it while it was about to be deleted; it was left as it is".to_owned(),
+            });
+            return Ok(());
+        }
+    }
+    match run.stores[side].delete(&deletion.at).await {
+        Ok(()) => {}
+        Err(error) => return run.store_trouble(side, Some(&deletion.at), error),
+    }
+    run.state.commit(|change| change.forget_mailbox(deletion.remembered.key))?;
+    run.report.sides[side].deleted += 1;
+    run.report.mailboxes_changed += 1;
+    run.listener.hear(Event::Mailbox(side, &deletion.at, MailboxEvent::Deleted));
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The plan of a whole account, and how it is shown: the very list that is executed.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::mail::{Both, FlagChange, Side, UidSet};
+use crate::plan::{Presence, TreePlan};
+
+use super::survey::{SideView, Task};
+
+/// Everything that is to be done in an account.
+#[derive(Clone, Debug, Default)]
+pub struct AccountPlan {
+    /// What becomes of the mailboxes as such.
+    pub(crate) tree: TreePlan,
+    /// What becomes of their messages.
+    pub(crate) mailboxes: Vec<Task>,
+}
+
+/// One line of a plan. Many messages that share a fate share a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `copy`, `flag`, `expunge`.
+    pub op: &'static str,
+    /// The side that is changed.
+    pub side: &'static str,
+    /// The mailbox, by its name on that side.
+    pub mailbox: String,
+    /// How many messages it concerns; 0 where it concerns the mailbox as such.
+    pub messages: u64,
+    /// Which messages, by UID: those of the source for a copy, else those of the changed side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uids: Option<String>,
+    /// The new name, or the flags that change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+impl AccountPlan {
+    /// Whether neither side is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.steps().is_empty()
+    }
+
+    /// Every change to either side, in the order in which it is made.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for rename in &self.tree.renames {
+            steps.push(Step { to: Some(rename.to.to_string()), ..of_mailbox("rename", rename.side, &rename.from) });
+        }
+        for place in &self.tree.places {
+            for side in Side::BOTH {
+                match (&place.at[side], place.subscription) {
+                    (Presence::Here(name, _), Some(wanted)) if place.subscribed[side] != wanted => {
+                        let op = match wanted {
+                            crate::mail::Subscription::Subscribed => "subscribe",
+                            crate::mail::Subscription::Unsubscribed => "unsubscribe",
+                        };
+                        steps.push(of_mailbox(op, side, name));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for task in &self.mailboxes {
+            steps.extend(Side::BOTH.into_iter().filter_map(|side| match &task.sides[side] {
+                SideView::ToCreate(name) => Some(of_mailbox("create", side, name)),
+                SideView::Seen(_) => None,
+            }));
+        }
+        self.mailboxes.iter().for_each(|task| steps.extend(copies_and_flags(task)));
+        self.mailboxes.iter().for_each(|task| steps.extend(expunges(task)));
+        for deletion in &self.tree.deletions {
+            steps.push(of_mailbox("delete", deletion.side, &deletion.at));
+        }
+        steps
+    }
+}
+
+fn of_mailbox(op: &'static str, side: Side, name: &crate::mail::MailboxName) -> Step {
+    Step { op, side: side.as_str(), mailbox: name.to_string(), messages: 0, uids: None, to: None }
+}
+
+fn of_messages(op: &'static str, side: Side, task: &Task, uids: &UidSet) -> Step {
+    let name = match &task.sides[side] {
+        SideView::Seen(sight) => &sight.scope.name,
+        SideView::ToCreate(name) => name,
+    };
+    Step { messages: uids.len(), uids: Some(uids.to_string()), ..of_mailbox(op, side, name) }
+}
+
+fn copies_and_flags(task: &Task) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for from in Side::BOTH {
+        let uids = &task.plan.copies[from];
+        if !uids.is_empty() {
+            steps.push(of_messages("copy", from.other(), task, uids));
+        }
+    }
+    for side in Side::BOTH {
+        let mut groups: std::collections::BTreeMap<FlagChange, UidSet> = Default::default();
+        for reflag in task.plan.reflags.iter().filter(|reflag| !reflag.changes[side].is_empty()) {
+            groups.entry(reflag.changes[side].clone()).or_default().insert(reflag.uids[side]);
+        }
+        for (change, uids) in groups {
+            steps.push(Step { to: Some(change.to_string()), ..of_messages("flag", side, task, &uids) });
+        }
+    }
+    steps
+}
+
+fn expunges(task: &Task) -> Vec<Step> {
+    let of = Both::from_fn(|side| task.plan.expunges[side].values().copied().collect::<UidSet>());
+    let sides = Side::BOTH.into_iter().filter(|side| !of[*side].is_empty());
+    sides.map(|side| of_messages("expunge", side, task, &of[side])).collect()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<6} {:<11} {}", self.side, self.op, self.mailbox)?;
+        if let Some(uids) = &self.uids {
+            let what = if self.messages == 1 { "message" } else { "messages" };
+            write!(f, ": {} {what}, UID {}", self.messages, shortened(uids))?;
+        }
+        match &self.to {
+            Some(to) if self.op == "rename" => write!(f, " -> {to}"),
+            Some(to) => write!(f, " {to}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A line is for reading; the whole set stands in the JSON.
+fn shortened(uids: &str) -> String {
+    const LONG: usize = 60;
+    match uids.char_indices().nth(LONG) {
+        Some((at, _)) => format!("{}…", &uids[..at]),
+        None => uids.to_owned(),
+    }
+}
+
+/// One step a line; nothing for a plan that changes nothing.
+impl fmt::Display for AccountPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps().iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}

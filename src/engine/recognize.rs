@@ -1,0 +1,280 @@
+//! Recognizes messages that both sides hold although no pair says so, without copying one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use crate::mail::{Both, Checkpoint, Fingerprint, MailboxName, Observation, Side, Uid, UidSet, UidValidity};
+use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
+use crate::store::{self, Body, Fetched, Message, Store, UidScope};
+
+use super::Run;
+use super::event::{Event, MailboxEvent};
+use super::survey::{Trip, Uids, uids_in};
+
+/// A mailbox as it was found on both sides; `None` for a side that has yet to create it.
+pub(super) struct Found<'a> {
+    pub(super) key: MailboxKey,
+    pub(super) name: &'a MailboxName,
+    pub(super) scopes: &'a Both<Option<UidScope>>,
+    pub(super) seen: &'a Both<Option<Observation>>,
+}
+
+impl Found<'_> {
+    /// Whether UIDs of that generation still mean something on `side`.
+    pub(super) fn still_means(&self, side: Side, uid_validity: UidValidity) -> bool {
+        self.scopes[side].as_ref().is_some_and(|scope| scope.uid_validity == uid_validity)
+    }
+
+    fn all(&self, side: Side) -> UidSet {
+        self.seen[side].as_ref().map(|seen| uids_in(&seen.messages)).unwrap_or_default()
+    }
+}
+
+/// Pairs a mailbox anew where the UIDs of a side have lost their meaning. Both sides have been listed in full. First the
+/// remembered pairs are found again by their fingerprints, so that the flags last agreed on are not lost; then what is
+/// left over on both sides is compared. Nothing is deleted: a pair that is not found again is dissolved, and what a side
+/// still holds of it is an arrival. Answers the checkpoints that are remembered from now on.
+pub(super) async fn pair_anew(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    uids: &Both<Uids>,
+) -> Result<Both<Option<Checkpoint>>, Trip> {
+    let mut prints: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
+    for side in Side::BOTH {
+        if uids[side] == Uids::Void {
+            prints[side] = fingerprints(run, found, side, &found.all(side)).await?;
+        }
+    }
+    let pairs = run.state.pairs(found.key)?;
+    let void = Both::from_fn(|side| (uids[side] == Uids::Void).then_some(&prints[side]));
+    let again = rediscover(&pairs, void);
+    let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
+    for side in Side::BOTH {
+        let paired: UidSet = again.kept.values().map(|uids| uids[side]).collect();
+        let rest = found.all(side).difference(&paired);
+        left[side] = match uids[side] {
+            Uids::Void => prints[side].iter().filter(|(uid, _)| rest.contains(**uid)).map(|(u, p)| (*u, *p)).collect(),
+            Uids::Valid => fingerprints(run, found, side, &rest).await?,
+        };
+    }
+    let fresh = recognized(run, found, &left).await?;
+    let starts: Both<Option<Checkpoint>> =
+        Both::from_fn(|side| found.scopes[side].as_ref().map(|scope| Checkpoint::start_of(scope.uid_validity)));
+    run.state.commit(|change| {
+        change.drop_intents(found.key)?;
+        for id in &again.dissolved {
+            change.forget_pair(*id)?;
+        }
+        for side in Side::BOTH {
+            if uids[side] == Uids::Void {
+                let places = again.kept.iter().map(|(id, uids)| (*id, uids[side])).collect();
+                change.set_uids(found.key, side, &places)?;
+                change.unskip_all(found.key, side)?;
+            }
+            // Whatever has been dissolved is new again, which an old checkpoint would hide.
+            change.set_checkpoint(found.key, side, starts[side])?;
+        }
+        for pair in &fresh {
+            change.add_pair(found.key, pair)?;
+            Side::BOTH.into_iter().try_for_each(|side| change.unskip(found.key, side, pair.uids[side]))?;
+        }
+        Ok(())
+    })?;
+    let moved = again.kept.iter().filter(|(id, uids)| pairs.get(id).is_some_and(|pair| pair.uids != **uids)).count();
+    run.tell_paired(found.name, moved + fresh.len());
+    Ok(starts)
+}
+
+/// Pairs messages that arrived on both sides: at a first run, or because the user did the same thing twice. Says how many.
+pub(super) async fn pair_arrivals(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    changes: &Both<Changes>,
+) -> Result<usize, Trip> {
+    let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
+    for side in Side::BOTH {
+        left[side] = fingerprints(run, found, side, &uids_in(&changes[side].arrived)).await?;
+    }
+    let fresh = recognized(run, found, &left).await?;
+    if !fresh.is_empty() {
+        run.state.commit(|change| fresh.iter().try_for_each(|pair| change.add_pair(found.key, pair).map(drop)))?;
+        run.tell_paired(found.name, fresh.len());
+    }
+    Ok(fresh.len())
+}
+
+/// Pairs what is equal. The flags both hold are what they agree on; every other flag is then somebody's addition.
+async fn recognized(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    prints: &Both<BTreeMap<Uid, Fingerprint>>,
+) -> Result<Vec<Pair>, Trip> {
+    let likeness = pair_up(&prints.local, &prints.remote);
+    let row = |(local, remote): &(Uid, Uid)| Both { local: *local, remote: *remote };
+    let doubtful: Vec<Both<Uid>> = likeness.doubtful.iter().map(row).collect();
+    let same = same_contents(run, found, &doubtful).await?;
+    let equal = likeness.certain.iter().map(row).chain(same);
+    let pair = |uids: Both<Uid>| {
+        let flags = |side: Side| found.seen[side].as_ref()?.messages.get(&uids[side]);
+        let flags = flags(Side::Local)?.intersection(flags(Side::Remote)?);
+        Some(Pair { uids, flags, fingerprint: *prints.local.get(&uids.local)? })
+    };
+    Ok(equal.filter_map(pair).collect())
+}
+
+async fn fingerprints(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    side: Side,
+    uids: &UidSet,
+) -> Result<BTreeMap<Uid, Fingerprint>, Trip> {
+    match &found.scopes[side] {
+        Some(scope) if !uids.is_empty() => match run.stores[side].fingerprints(scope, uids).await {
+            Ok(prints) => Ok(prints),
+            Err(error) => Err(run.trip(side, found.name, error)),
+        },
+        _ => Ok(BTreeMap::new()),
+    }
+}
+
+/// Which of these are equal but for what servers are known to rewrite: line ends, NUL, and the header, whose
+/// fingerprint has been found equal already.
+pub(super) async fn same_contents(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    doubtful: &[Both<Uid>],
+) -> Result<BTreeSet<Both<Uid>>, Trip> {
+    if doubtful.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let mut digests: Both<BTreeMap<Uid, [u8; 32]>> = Both::default();
+    for side in Side::BOTH {
+        let Some(scope) = &found.scopes[side] else { return Ok(BTreeSet::new()) };
+        let uids: UidSet = doubtful.iter().map(|uids| uids[side]).collect();
+        digests[side] = match contents(run.stores[side].as_mut(), scope, &uids).await {
+            Ok(digests) => digests,
+            Err(error) => return Err(run.trip(side, found.name, error)),
+        };
+    }
+    let same = |uids: &Both<Uid>| {
+        let of = |side: Side| digests[side].get(&uids[side]);
+        of(Side::Local).is_some() && of(Side::Local) == of(Side::Remote)
+    };
+    Ok(doubtful.iter().filter(|uids| same(uids)).copied().collect())
+}
+
+async fn contents(
+    store: &mut dyn Store,
+    scope: &UidScope,
+    uids: &UidSet,
+) -> Result<BTreeMap<Uid, [u8; 32]>, store::Error> {
+    let (deliver, mut delivered) = mpsc::channel(4);
+    let digesting = async {
+        let mut digests = BTreeMap::new();
+        while let Some(fetched) = delivered.recv().await {
+            if let Fetched::Message(message) = fetched {
+                let uid = message.uid;
+                digests.extend(digest_of(message).await.map(|digest| (uid, digest)));
+            }
+        }
+        digests
+    };
+    let (fetched, digests) = tokio::join!(store.fetch(scope, uids, deliver), digesting);
+    fetched.map(|()| digests)
+}
+
+/// The digest of a message's body; `None` where it broke off.
+async fn digest_of(message: Message) -> Option<[u8; 32]> {
+    let mut digest = BodyDigest::default();
+    let mut octets = message.body.head().len() as u64;
+    digest.update(message.body.head());
+    if let Body::Streamed { mut rest, .. } = message.body {
+        while let Some(chunk) = rest.recv().await {
+            octets += chunk.len() as u64;
+            digest.update(&chunk);
+        }
+    }
+    (octets == message.size).then(|| digest.finish())
+}
+
+/// Digests what follows the first empty line, without line ends, NUL taken as 0x80 (Dovecot 2.3 and 2.4 replace it).
+struct BodyDigest {
+    digest: Sha256,
+    /// Nothing of the header's current line has come yet.
+    line_is_empty: bool,
+    in_body: bool,
+}
+
+impl Default for BodyDigest {
+    fn default() -> BodyDigest {
+        BodyDigest { digest: Sha256::new(), line_is_empty: true, in_body: false }
+    }
+}
+
+impl BodyDigest {
+    fn update(&mut self, octets: &[u8]) {
+        let mut body = Vec::with_capacity(octets.len());
+        for octet in octets {
+            match octet {
+                b'\r' => {}
+                b'\n' if self.in_body => {}
+                b'\n' => {
+                    self.in_body = self.line_is_empty;
+                    self.line_is_empty = true;
+                }
+                octet if self.in_body => body.push(if *octet == 0 { 0x80 } else { *octet }),
+                _ => self.line_is_empty = false,
+            }
+        }
+        self.digest.update(&body);
+    }
+
+    fn finish(self) -> [u8; 32] {
+        self.digest.finalize().into()
+    }
+}
+
+impl Run<'_> {
+    fn tell_paired(&mut self, name: &MailboxName, pairs: usize) {
+        if pairs == 0 {
+            return;
+        }
+        for side in Side::BOTH {
+            self.report.sides[side].paired += pairs as u64;
+        }
+        self.listener.hear(Event::Mailbox(Side::Local, name, MailboxEvent::Paired(pairs as u64)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_equal_but_for_what_servers_rewrite() {
+        let of = |chunks: &[&[u8]]| {
+            let mut digest = BodyDigest::default();
+            chunks.iter().for_each(|chunk| digest.update(chunk));
+            digest.finish()
+        };
+        let original = of(&[b"A: \xfc\r\n\r\none\r\ntwo\0\r\n"]);
+        for same in [&[&b"A: X\n\none\ntwo\0"[..]][..], &[b"A: \xfc\r", b"\n\r", b"\none\r\r\ntwo", b"\x80\r\n"]] {
+            assert_eq!(of(same), original);
+        }
+        for other in [&b"A: \xfc\r\n\r\none\r\ntwo\r\n"[..], b"A: b\r\none\r\ntwo\0\r\n", b""] {
+            assert_ne!(of(&[other]), original);
+        }
+    }
+
+    #[test]
+    fn a_message_that_begins_with_an_empty_line_is_all_body() {
+        let of = |octets: &[u8]| {
+            let mut digest = BodyDigest::default();
+            digest.update(octets);
+            digest.finish()
+        };
+        assert_ne!(of(b"\r\nbody"), of(b"\r\nydob"));
+    }
+}

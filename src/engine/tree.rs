@@ -1,0 +1,234 @@
+//! The mailboxes as such: makes sure of renames and deletions before they are believed, and carries renames out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mail::{Both, Listing, MailboxName, Side, Silence};
+use crate::plan::{
+    Baseline, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan, TreeView,
+    diff, exists_equation_holds, plan_tree, suspect_renames,
+};
+use crate::store::{self, UidScope, Wanted};
+
+use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
+use super::survey::{Mode, uids_in};
+use super::{Halt, Run};
+
+/// Lists both sides and plans the mailboxes. Renames are carried out at once, and what follows is planned under the new
+/// names; a rehearsal only plays them through in its copy of the state.
+pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<TreePlan, Halt> {
+    /// How often renames are carried out and looked for again: an exchange that was cut off takes two.
+    const ROUNDS: usize = 3;
+    let mut refused: BTreeSet<MailboxKey> = BTreeSet::new();
+    let mut round = 0;
+    loop {
+        round += 1;
+        let listings = list(run).await?;
+        let rosters = Both::from_fn(|side| Roster::new(side, &listings[side], &run.policy.names));
+        let remembered = run.state.remembered()?;
+        let renamed = confirmed_renames(run, &remembered, &rosters, &refused).await?;
+        let mut tree = {
+            let refuses = |side: Side, local: &MailboxName| run.stores[side].refuses_name(&run.name_on(side, local));
+            plan_tree(
+                &TreeView { remembered: &remembered, rosters: &rosters, renamed: &renamed, refuses: &refuses },
+                run.policy,
+            )
+        };
+        tree.places.retain(|place| place.remembered.as_ref().is_none_or(|row| !refused.contains(&row.key)));
+        tree.deletions.retain(|deletion| !refused.contains(&deletion.remembered.key));
+        if mode == Mode::Execute && !tree.rekeys.is_empty() {
+            match carry_out_renames(run, &tree).await? {
+                Carried::Out if round < ROUNDS => {}
+                Carried::Out | Carried::Partly => refused.extend(tree.rekeys.keys()),
+            }
+            continue;
+        }
+        note(run, &listings, &tree);
+        make_sure_of_deletions(run, &mut tree).await?;
+        forget(run, &tree, mode)?;
+        return Ok(tree);
+    }
+}
+
+async fn list(run: &mut Run<'_>) -> Result<Both<Listing>, Halt> {
+    let Both { local, remote } = &mut *run.stores;
+    let (local, remote) = tokio::join!(local.mailboxes(), remote.mailboxes());
+    Ok(Both {
+        local: local.map_err(|error| Halt::Side(Side::Local, error))?,
+        remote: remote.map_err(|error| Halt::Side(Side::Remote, error))?,
+    })
+}
+
+/// Names that cannot be said, and wishes that cannot be met.
+fn note(run: &mut Run<'_>, listings: &Both<Listing>, tree: &TreePlan) {
+    let trouble = |side, mailbox, text| Trouble {
+        reach: Extent::Message,
+        side: Some(side),
+        mailbox,
+        cause: TroubleCause::Name,
+        text,
+    };
+    for side in Side::BOTH {
+        for unnamable in &listings[side].unnamable {
+            let text = format!("the mailbox \"{}\" is left out: {}", unnamable.name, unnamable.reason);
+            run.trouble(trouble(side, None, text));
+        }
+    }
+    for wish in &tree.troubles {
+        run.trouble(trouble(wish.side, Some(wish.mailbox.clone()), wish.text.clone()));
+    }
+}
+
+/// Lets go of what is gone on both sides, and gives rows their new names where the renames need nothing more.
+fn forget(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<(), Halt> {
+    if tree.forgets.is_empty() && (mode == Mode::Execute || tree.rekeys.is_empty()) {
+        return Ok(());
+    }
+    run.state.commit(|change| {
+        tree.forgets.iter().try_for_each(|(key, _)| change.forget_mailbox(*key))?;
+        change.rename_mailboxes(&tree.rekeys)
+    })?;
+    Ok(())
+}
+
+/// Looks into the mailboxes that may have been renamed. Of two that could be the same one, neither is believed.
+async fn confirmed_renames(
+    run: &mut Run<'_>,
+    remembered: &[Remembered],
+    rosters: &Both<Roster>,
+    refused: &BTreeSet<MailboxKey>,
+) -> Result<Both<BTreeMap<MailboxKey, MailboxName>>, Halt> {
+    let mut believed: Both<Vec<(MailboxKey, MailboxName)>> = Both::default();
+    for suspicion in suspect_renames(remembered, rosters) {
+        let Some(row) = remembered.iter().find(|row| row.key == suspicion.key) else { continue };
+        if refused.contains(&row.key) {
+            continue;
+        }
+        let Some(standing) = rosters[suspicion.side].mailboxes.get(&suspicion.to) else { continue };
+        let is_so = match suspicion.evidence {
+            Evidence::Identity => true,
+            Evidence::UidValidity => holds_the_same(run, row, suspicion.side, &standing.name).await?,
+        };
+        if is_so {
+            believed[suspicion.side].push((row.key, suspicion.to));
+        }
+    }
+    Ok(believed.map(|believed| {
+        let once = |(key, to): &&(MailboxKey, MailboxName)| {
+            believed.iter().filter(|(other, name)| other == key || name == to).count() == 1
+        };
+        believed.iter().filter(once).cloned().collect()
+    }))
+}
+
+/// Whether a mailbox that has the UIDVALIDITY of a remembered one holds its messages too: what is reported since the
+/// checkpoint adds up, and some of the messages are who they were.
+async fn holds_the_same(run: &mut Run<'_>, row: &Remembered, side: Side, name: &MailboxName) -> Result<bool, Halt> {
+    /// How many messages are looked at.
+    const SAMPLE: usize = 8;
+    let wanted = [Wanted { name: name.clone(), since: row.checkpoints[side] }];
+    let observed = run.stores[side].observe(&wanted).await.map_err(|error| Halt::Side(side, error))?;
+    let Some(Ok(seen)) = observed.into_iter().next() else { return Ok(false) };
+    let baseline = Baseline { pairs: run.state.pairs(row.key)?, skipped: run.state.skipped(row.key)? };
+    let known = row.pairs + row.skipped[side];
+    if !exists_equation_holds(&baseline, side, &seen, known) {
+        return Ok(false);
+    }
+    let changes = diff(&baseline, side, &seen);
+    let left: Vec<_> =
+        baseline.pairs.iter().filter(|(id, _)| !changes.gone.contains(id)).map(|(_, pair)| pair).collect();
+    if left.is_empty() {
+        // Nothing to compare: then it is the same only if it has always been as empty as it is.
+        return Ok(row.pairs == 0 && seen.silence != Silence::Gone || seen.status.messages == 0);
+    }
+    let step = left.len().div_ceil(SAMPLE).max(1);
+    let sample: Vec<_> = left.iter().rev().step_by(step).collect();
+    let scope = UidScope { name: name.clone(), uid_validity: seen.status.uid_validity };
+    let uids = sample.iter().map(|pair| pair.uids[side]).collect();
+    let prints = match run.stores[side].fingerprints(&scope, &uids).await {
+        Ok(prints) => prints,
+        Err(error) if error.reach == store::Reach::Side => return Err(Halt::Side(side, error)),
+        Err(_) => return Ok(false),
+    };
+    let same = |pair: &&&&crate::plan::Pair| {
+        prints.get(&pair.uids[side]).is_some_and(|print| print.header == pair.fingerprint.header)
+    };
+    Ok(sample.iter().filter(same).count() == sample.len())
+}
+
+/// Whether renames were carried out.
+enum Carried {
+    /// All of them, and they are remembered.
+    Out,
+    /// One was refused, and those after it were not tried.
+    Partly,
+}
+
+/// Carries renames out, one side and one step after the other, and then remembers the new names.
+async fn carry_out_renames(run: &mut Run<'_>, tree: &TreePlan) -> Result<Carried, Halt> {
+    for step in &tree.renames {
+        match run.stores[step.side].rename(&step.from, &step.to).await {
+            Ok(()) => {
+                if step.kind == RenameKind::Wanted {
+                    run.report.sides[step.side].renamed += 1;
+                    run.report.mailboxes_changed += 1;
+                }
+                run.listener.hear(Event::Mailbox(step.side, &step.from, MailboxEvent::Renamed(&step.to)));
+            }
+            Err(error) => {
+                let text = format!("it could not be renamed to \"{}\": {}", step.to, error.text);
+                run.store_trouble(step.side, Some(&step.from), store::Error { text, ..error })?;
+                // Steps build on each other: what has been done is seen as done next time, the rest waits.
+                return Ok(Carried::Partly);
+            }
+        }
+    }
+    run.state.commit(|change| change.rename_mailboxes(&tree.rekeys))?;
+    Ok(Carried::Out)
+}
+
+/// Turns deletions that would destroy something unseen into creations on the other side.
+async fn make_sure_of_deletions(run: &mut Run<'_>, tree: &mut TreePlan) -> Result<(), Halt> {
+    let mut sure = Vec::new();
+    for deletion in std::mem::take(&mut tree.deletions) {
+        match deletion.condition == DeletionCondition::None || holds_nothing_new(run, &deletion).await? {
+            true => sure.push(deletion),
+            false => {
+                run.trouble(Trouble {
+                    reach: Extent::Message,
+                    side: Some(deletion.side.other()),
+                    mailbox: Some(deletion.remembered.name.clone()),
+                    cause: TroubleCause::Mailbox,
+                    text: format!(
+                        "it was deleted here, but the {} side holds messages in it that were never here: it is created again, with everything in it",
+                        deletion.side
+                    ),
+                });
+                tree.forgets.push((deletion.remembered.key, deletion.remembered.name));
+                tree.places.push(deletion.otherwise);
+            }
+        }
+    }
+    tree.deletions = sure;
+    tree.places.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(())
+}
+
+/// Whether everything in a mailbox is known to the side that has deleted it.
+pub(super) async fn holds_nothing_new(run: &mut Run<'_>, deletion: &Deletion) -> Result<bool, Halt> {
+    let (side, row) = (deletion.side, &deletion.remembered);
+    if row.skipped[side] > 0 || row.intents > 0 {
+        return Ok(false);
+    }
+    let Some(checkpoint) = row.checkpoints[side] else { return Ok(false) };
+    if deletion.status.is_some_and(|status| checkpoint.proves_unchanged(&status)) {
+        return Ok(true);
+    }
+    let wanted = [Wanted { name: deletion.at.clone(), since: Some(checkpoint) }];
+    let observed = run.stores[side].observe(&wanted).await.map_err(|error| Halt::Side(side, error))?;
+    let Some(Ok(seen)) = observed.into_iter().next() else { return Ok(false) };
+    let baseline = Baseline { pairs: run.state.pairs(row.key)?, skipped: Vec::new() };
+    Ok(seen.status.uid_validity == checkpoint.uid_validity
+        && seen.status.uid_next >= checkpoint.uid_next
+        && exists_equation_holds(&baseline, side, &seen, row.pairs)
+        && uids_in(&seen.messages).iter().all(|uid| baseline.by_uid(side).contains_key(&uid)))
+}

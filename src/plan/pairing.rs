@@ -1,0 +1,217 @@
+//! Recognizes equal messages where no pair says so: at a first run, after a new UIDVALIDITY, after a crash.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mail::{Both, Fingerprint, HeaderDigest, InternalDate, Side, Uid};
+
+use super::{Intent, IntentId, Pair, PairId};
+
+/// What fingerprints say about two sets of messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Likeness<A: Ord, B: Ord> {
+    /// Equal messages.
+    pub certain: Vec<(A, B)>,
+    /// Messages with the same header, but another size or another date: a server may have rewritten one of them.
+    /// They are equal if their contents are, which has to be looked at. A message stands in one row at most.
+    pub doubtful: Vec<(A, B)>,
+}
+
+/// Pairs equal messages. Fingerprints are taken as multisets: of three equal messages here and two there, two are
+/// paired, in ascending order, for equal messages are interchangeable.
+pub fn pair_up<A: Ord + Copy, B: Ord + Copy>(
+    ours: &BTreeMap<A, Fingerprint>,
+    theirs: &BTreeMap<B, Fingerprint>,
+) -> Likeness<A, B> {
+    let mut ours: BTreeMap<A, Fingerprint> = ours.clone();
+    let mut theirs: BTreeMap<B, Fingerprint> = theirs.clone();
+    let nothing_to_go_by = HeaderDigest::of(b"");
+    let mut likeness = Likeness { certain: vec![], doubtful: vec![] };
+    for (our, their) in pair_by(&mut ours, &mut theirs, |print| *print) {
+        match our.1.header == nothing_to_go_by {
+            // Neither a date nor a subject nor a sender: size and day alone do not make two messages one.
+            true => likeness.doubtful.push((our.0, their)),
+            false => likeness.certain.push((our.0, their)),
+        }
+    }
+    let same_date = |print: &Fingerprint| (print.header, Some(print.internal_date), None);
+    let same_size = |print: &Fingerprint| (print.header, None::<InternalDate>, Some(print.size));
+    for key in [&same_date as &dyn Fn(&Fingerprint) -> _, &same_size] {
+        let found = pair_by(&mut ours, &mut theirs, key);
+        likeness.doubtful.extend(found.into_iter().map(|((our, _), their)| (our, their)));
+    }
+    likeness
+}
+
+/// Takes out of both maps, in ascending order, what agrees in `key`.
+fn pair_by<A: Ord + Copy, B: Ord + Copy, K: Ord>(
+    ours: &mut BTreeMap<A, Fingerprint>,
+    theirs: &mut BTreeMap<B, Fingerprint>,
+    key: impl Fn(&Fingerprint) -> K,
+) -> Vec<((A, Fingerprint), B)> {
+    let mut waiting: BTreeMap<K, Vec<B>> = BTreeMap::new();
+    for (their, print) in theirs.iter().rev() {
+        waiting.entry(key(print)).or_default().push(*their);
+    }
+    let mut found = Vec::new();
+    for (our, print) in ours.iter() {
+        if let Some(their) = waiting.get_mut(&key(print)).and_then(Vec::pop) {
+            found.push(((*our, *print), their));
+        }
+    }
+    for ((our, _), their) in &found {
+        ours.remove(our);
+        theirs.remove(their);
+    }
+    found
+}
+
+/// Finds, for intents into one mailbox, the copies that have landed: candidates are the target's messages that no pair
+/// knows. An intent of this generation finds nothing below its floor.
+pub fn find_landed(
+    intents: &BTreeMap<IntentId, Intent>,
+    candidates: &BTreeMap<Uid, Fingerprint>,
+) -> Likeness<IntentId, Uid> {
+    let mut likeness = Likeness { certain: vec![], doubtful: vec![] };
+    let mut left = candidates.clone();
+    let floors: BTreeSet<Uid> = intents.values().map(|intent| intent.floor).collect();
+    // Intents of one floor stand or fall together; the highest floor has the fewest candidates, so it chooses first.
+    for floor in floors.into_iter().rev() {
+        let ours: BTreeMap<IntentId, Fingerprint> = intents
+            .iter()
+            .filter(|(_, intent)| intent.floor == floor)
+            .map(|(id, intent)| (*id, intent.fingerprint))
+            .collect();
+        let theirs: BTreeMap<Uid, Fingerprint> = left.range(floor..).map(|(uid, print)| (*uid, *print)).collect();
+        let found = pair_up(&ours, &theirs);
+        for (_, uid) in found.certain.iter().chain(&found.doubtful) {
+            left.remove(uid);
+        }
+        likeness.certain.extend(found.certain);
+        likeness.doubtful.extend(found.doubtful);
+    }
+    likeness
+}
+
+/// Where the messages of remembered pairs are found again on sides whose UIDs have lost their meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rediscovered {
+    /// Pairs that stand, with their UIDs of now on every side.
+    pub kept: BTreeMap<PairId, Both<Uid>>,
+    /// Pairs of which a side does not hold the message any more, as far as can be told.
+    pub dissolved: BTreeSet<PairId>,
+}
+
+/// Finds pairs again by their remembered fingerprints. `found` holds, for each side whose UIDs are void, what every
+/// message of it is; `None` for a side whose UIDs still hold.
+pub fn rediscover(pairs: &BTreeMap<PairId, Pair>, found: Both<Option<&BTreeMap<Uid, Fingerprint>>>) -> Rediscovered {
+    let prints: BTreeMap<PairId, Fingerprint> = pairs.iter().map(|(id, pair)| (*id, pair.fingerprint)).collect();
+    let places: Both<Option<BTreeMap<PairId, Uid>>> =
+        found.map(|found| found.map(|found| pair_up(&prints, found).certain.into_iter().collect()));
+    let mut rediscovered = Rediscovered::default();
+    for (id, pair) in pairs {
+        let place = |side| match &places[side] {
+            None => Some(pair.uids[side]),
+            Some(places) => places.get(id).copied(),
+        };
+        match (place(Side::Local), place(Side::Remote)) {
+            (Some(local), Some(remote)) => {
+                rediscovered.kept.insert(*id, Both { local, remote });
+            }
+            _ => {
+                rediscovered.dissolved.insert(*id);
+            }
+        }
+    }
+    rediscovered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{FlagSet, UidValidity};
+
+    fn print(size: u64, date: i64, header: &str) -> Fingerprint {
+        let header = HeaderDigest::of(format!("Message-ID: <{header}>\r\n").as_bytes());
+        Fingerprint { size, internal_date: InternalDate::from_unix(date).unwrap(), header }
+    }
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    fn side(prints: &[(u32, Fingerprint)]) -> BTreeMap<Uid, Fingerprint> {
+        prints.iter().map(|(number, print)| (uid(*number), *print)).collect()
+    }
+
+    fn rows(pairs: &[(Uid, Uid)]) -> Vec<(u32, u32)> {
+        pairs.iter().map(|(a, b)| (a.get(), b.get())).collect()
+    }
+
+    #[test]
+    fn equal_messages_are_a_multiset() {
+        let (a, b) = (print(1, 1, "a"), print(1, 1, "b"));
+        let ours = side(&[(1, a), (2, b), (3, a), (4, a)]);
+        let theirs = side(&[(10, a), (20, a), (30, b)]);
+        let likeness = pair_up(&ours, &theirs);
+        assert_eq!(rows(&likeness.certain), [(1, 10), (2, 30), (3, 20)]);
+        assert!(likeness.doubtful.is_empty());
+    }
+
+    #[test]
+    fn a_rewritten_message_is_doubtful_and_a_different_one_is_neither() {
+        let ours = side(&[(1, print(10, 1, "a")), (2, print(10, 2, "b")), (3, print(10, 3, "c"))]);
+        let theirs = side(&[(7, print(11, 1, "a")), (8, print(10, 9, "b")), (9, print(11, 9, "c"))]);
+        let likeness = pair_up(&ours, &theirs);
+        assert!(likeness.certain.is_empty());
+        assert_eq!(rows(&likeness.doubtful), [(1, 7), (2, 8)], "only c differs in size and in date");
+    }
+
+    #[test]
+    fn messages_without_any_header_are_looked_into() {
+        let bare = Fingerprint { header: HeaderDigest::of(b""), ..print(5, 5, "") };
+        let likeness = pair_up(&side(&[(1, bare)]), &side(&[(2, bare)]));
+        assert_eq!((likeness.certain.len(), rows(&likeness.doubtful)), (0, vec![(1, 2)]));
+    }
+
+    #[test]
+    fn an_intent_finds_its_copy_at_or_above_its_floor_only() {
+        let intent = |floor| Intent {
+            from: Side::Local,
+            uid: uid(floor),
+            flags: FlagSet::new(),
+            fingerprint: print(1, 1, "a"),
+            target_uid_validity: UidValidity::new(1).unwrap(),
+            floor: uid(floor),
+        };
+        for (case, floors, candidates, landed) in [
+            ("below", &[5][..], &[4][..], &[][..]),
+            ("at", &[5], &[4, 5], &[(0, 5)]),
+            ("two intents, one copy", &[5, 5], &[6], &[(0, 6)]),
+            ("the higher floor is not robbed by the lower", &[2, 8], &[9], &[(1, 9)]),
+            ("each its own", &[2, 8], &[3, 9], &[(0, 3), (1, 9)]),
+        ] {
+            let intents = floors.iter().enumerate().map(|(at, floor)| (IntentId(at as i64), intent(*floor))).collect();
+            let prints: Vec<_> = candidates.iter().map(|number| (*number, print(1, 1, "a"))).collect();
+            let mut found: Vec<_> =
+                find_landed(&intents, &side(&prints)).certain.into_iter().map(|(id, uid)| (id.0, uid.get())).collect();
+            found.sort();
+            assert_eq!(found, landed, "{case}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_found_again_on_the_side_whose_uids_are_void() {
+        let pair = |local, remote, print| Pair {
+            uids: Both { local: uid(local), remote: uid(remote) },
+            flags: FlagSet::new(),
+            fingerprint: print,
+        };
+        let (a, b) = (print(1, 1, "a"), print(1, 1, "b"));
+        let pairs =
+            BTreeMap::from([(PairId(1), pair(1, 11, a)), (PairId(2), pair(2, 12, b)), (PairId(3), pair(3, 13, a))]);
+        let remote = side(&[(101, a), (102, print(9, 9, "c"))]);
+        let found = rediscover(&pairs, Both { local: None, remote: Some(&remote) });
+        assert_eq!(found.kept, BTreeMap::from([(PairId(1), Both { local: uid(1), remote: uid(101) })]));
+        assert_eq!(found.dissolved, BTreeSet::from([PairId(2), PairId(3)]));
+    }
+}

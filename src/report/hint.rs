@@ -1,0 +1,89 @@
+//! What to do about a failure: one sentence a cause, and every command and key in it exists.
+
+use crate::engine::event::{Trouble, TroubleCause};
+use crate::mail::{MailboxName, Side};
+use crate::store::Cause;
+
+use super::{Invocation, shell_quoted};
+
+/// What the reader can do about it.
+pub(super) fn hint(trouble: &Trouble, again: &Invocation) -> Option<String> {
+    let (sync, check) = (again.command("sync"), again.command("check"));
+    let here = match &trouble.mailbox {
+        Some(mailbox) => format!("{sync} -m {}", shell_quoted(mailbox.as_str())),
+        None => sync.clone(),
+    };
+    Some(match trouble.cause {
+        TroubleCause::Store(cause) => of_store(cause, trouble, &sync, &here, &check)?,
+        // The sentences of the state say themselves what to do.
+        TroubleCause::State => return None,
+        TroubleCause::Name => match &trouble.mailbox {
+            Some(mailbox) => format!("give it another name with \"rename\", or exclude it: {}", excluding(mailbox)),
+            None => "see \"rename\" and \"mailboxes\" in interimap.toml(5)".to_owned(),
+        },
+        TroubleCause::Mailbox => format!(
+            "settle it by hand with one of: {}",
+            ["rename", "delete", "create"].map(|verb| again.command(&format!("mailbox {verb}"))).join(", ")
+        ),
+        TroubleCause::Unsettled => {
+            format!("run it again: {here}; if it stays so: {}", here.replacen("sync", "repair", 1))
+        }
+    })
+}
+
+fn of_store(cause: Cause, trouble: &Trouble, sync: &str, here: &str, check: &str) -> Option<String> {
+    let side = trouble.side.unwrap_or(Side::Remote);
+    Some(match cause {
+        Cause::Unreachable => format!(
+            "see whether the network is up and what the configuration says of this side is right, then try: {check}"
+        ),
+        Cause::TimedOut => format!("raise this side's \"timeout\" if it is only slow, then run it again: {sync}"),
+        Cause::ConnectionLost => format!("what was done is kept; run it again: {sync}"),
+        Cause::Tls => {
+            "see whether \"host\" and the keys of \"tls\" (ca-file, hostname, fingerprint) of this side are right; \
+                       the password was not sent"
+                .to_owned()
+        }
+        Cause::Login => format!("see whether this side's \"username\" and password are right, then try: {check}"),
+        Cause::Password => format!(
+            "give this side a \"password-command\" or a \"password-file\", or set {}",
+            match side {
+                Side::Local => "INTERIMAP_LOCAL_PASSWORD",
+                Side::Remote => "INTERIMAP_REMOTE_PASSWORD",
+            }
+        ),
+        Cause::MissingCapability => format!("what this side can do is shown by: {check}"),
+        Cause::Protocol => {
+            format!("this is a fault of the server; see what it says, and report it, with: {here} --trace-wire FILE")
+        }
+        Cause::Limit => {
+            format!("if the server is to be trusted, report this, with what is written by: {here} --trace-wire FILE")
+        }
+        Cause::NoSuchMailbox => format!("it was deleted or renamed in the meantime; run it again: {sync}"),
+        Cause::UidValidityChanged => format!("the next run recognizes its messages anew: {here}"),
+        Cause::OverQuota => format!("make room on this side, then run it again: {sync}"),
+        Cause::TooBig => match &trouble.mailbox {
+            Some(_) => "the message stays where it is; this side's server would have to allow larger ones".to_owned(),
+            None => "this side's server would have to allow larger ones".to_owned(),
+        },
+        Cause::NoPermission => match &trouble.mailbox {
+            Some(mailbox) => {
+                format!("get the right to change it, set read-only = true for this side, or: {}", excluding(mailbox))
+            }
+            None => "get the right to change this side, or set read-only = true for it".to_owned(),
+        },
+        Cause::CannotHold => match &trouble.mailbox {
+            Some(mailbox) => format!("it stays where it is; to hear no more of it: {}", excluding(mailbox)),
+            None => "it stays where it is".to_owned(),
+        },
+        Cause::Refused => match &trouble.mailbox {
+            Some(mailbox) => format!("run it again: {here}; or leave the mailbox out: {}", excluding(mailbox)),
+            None => format!("run it again: {sync}"),
+        },
+    })
+}
+
+/// The line of a configuration that leaves a mailbox out.
+fn excluding(mailbox: &MailboxName) -> String {
+    format!("mailboxes = [\"*\", {:?}]", format!("!{mailbox}"))
+}

@@ -1,0 +1,279 @@
+//! Appending messages: many in one command where the server takes that (MULTIAPPEND, RFC 3502), one after the other
+//! where it does not, and large ones as they flow by.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::capability::Literals;
+use super::connection::{Completion, Go, Ticket};
+use super::name::WireName;
+use super::response::{Code, LiteralKind};
+use super::store::ImapStore;
+use crate::mail::{FlagSet, InternalDate, Uid};
+use crate::store::{Appended, Body, Cause, Error, Form, Message, Reach, Retry, UidScope};
+
+/// Most messages of one command.
+const BATCH_MESSAGES: usize = 128;
+
+/// Most octets of one command, unless a single message has more.
+const BATCH_OCTETS: u64 = 1024 * 1024;
+
+/// A message that is there as a whole.
+struct Letter {
+    /// Its place in the question and in the answer.
+    place: usize,
+    header: Header,
+    octets: Bytes,
+}
+
+/// What stands before a message's octets.
+struct Header {
+    flags: FlagSet,
+    internal_date: InternalDate,
+    literal: LiteralKind,
+}
+
+impl Header {
+    fn of(message: &Message) -> Header {
+        let literal = match message.form {
+            Form::Text => LiteralKind::Text,
+            Form::Binary => LiteralKind::Binary,
+        };
+        Header { flags: message.flags.clone(), internal_date: message.internal_date, literal }
+    }
+
+    /// `append-opts = [SP flag-list] [SP date-time]` and a blank, behind a blank.
+    fn text(&self) -> String {
+        format!("({}) \"{}\" ", self.flags, self.internal_date)
+    }
+}
+
+/// What is sent as one command.
+enum Job {
+    Batch(Vec<Letter>),
+    Stream(usize, Message),
+}
+
+/// What has become of the messages so far.
+struct Outcome {
+    appended: Vec<Option<Appended>>,
+    /// Batches that were refused as a whole, although perhaps only for one of their messages.
+    refused: Vec<Letter>,
+    no_such_mailbox: Option<Error>,
+}
+
+impl ImapStore {
+    pub(super) async fn append_messages(
+        &mut self,
+        scope: &UidScope,
+        messages: Vec<Message>,
+    ) -> Result<Vec<Appended>, Error> {
+        let wire = self.wire(&scope.name)?;
+        let mut outcome =
+            Outcome { appended: messages.iter().map(|_| None).collect(), refused: Vec::new(), no_such_mailbox: None };
+        let mut jobs = Vec::new();
+        for (place, message) in messages.into_iter().enumerate() {
+            match self.refuses(&message) {
+                Some(error) => outcome.appended[place] = Some(Appended::Refused(error)),
+                None => self.plan(&mut jobs, place, message),
+            }
+        }
+        self.send(jobs, scope, &wire, &mut outcome).await?;
+        let singles = outcome.refused.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
+        self.send(singles, scope, &wire, &mut outcome).await?;
+        match outcome.no_such_mailbox {
+            Some(error) => Err(error),
+            None => Ok(outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere)).collect()),
+        }
+    }
+
+    /// Why a message need not even be sent.
+    fn refuses(&self, message: &Message) -> Option<Error> {
+        let size = match &message.body {
+            Body::Whole(octets) => octets.len() as u64,
+            Body::Streamed { .. } => message.size,
+        };
+        let cannot_hold = |text: &str| Some(Error::message(Cause::CannotHold, text).for_good());
+        match self.capabilities.append_limit() {
+            // A literal without octets would cancel the whole command (RFC 3502 §6.3.11).
+            _ if size == 0 => cannot_hold("a message without any octet cannot be appended by IMAP"),
+            _ if message.form == Form::Binary && !self.capabilities.has("BINARY") => {
+                cannot_hold("the message holds NUL octets, which the server does not take (no BINARY)")
+            }
+            Some(limit) if size > limit => {
+                let text = format!("the message has {size} octets; the server takes {limit} at most");
+                Some(Error::message(Cause::TooBig, text).for_good())
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts a message into the last command if it fits there, or into one of its own.
+    fn plan(&self, jobs: &mut Vec<Job>, place: usize, message: Message) {
+        let header = Header::of(&message);
+        let octets = match message.body {
+            Body::Whole(octets) => octets,
+            Body::Streamed { .. } => return jobs.push(Job::Stream(place, message)),
+        };
+        let letter = Letter { place, header, octets };
+        let fits = |batch: &[Letter]| {
+            let total: u64 = batch.iter().map(|letter| letter.octets.len() as u64).sum();
+            batch.len() < BATCH_MESSAGES && total + letter.octets.len() as u64 <= BATCH_OCTETS
+        };
+        match jobs.last_mut() {
+            Some(Job::Batch(batch)) if self.capabilities.has("MULTIAPPEND") && fits(batch) => batch.push(letter),
+            _ => jobs.push(Job::Batch(vec![letter])),
+        }
+    }
+
+    /// Sends commands one behind the other and takes the answers when all are sent, or when one cannot run on.
+    async fn send(
+        &mut self,
+        jobs: Vec<Job>,
+        scope: &UidScope,
+        wire: &WireName,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let mut sent: VecDeque<(Ticket, Vec<Letter>)> = VecDeque::new();
+        for job in jobs {
+            match job {
+                Job::Batch(letters) => match self.send_batch(wire, &letters).await? {
+                    Ok(ticket) => sent.push_back((ticket, letters)),
+                    Err(completion) => outcome.settle(scope, letters, &completion),
+                },
+                Job::Stream(place, message) => {
+                    self.settle_all(scope, &mut sent, outcome).await?;
+                    let size = message.size;
+                    let completion = self.stream(wire, message).await?;
+                    outcome.settle_stream(scope, place, size, &completion);
+                }
+            }
+        }
+        self.settle_all(scope, &mut sent, outcome).await
+    }
+
+    async fn settle_all(
+        &mut self,
+        scope: &UidScope,
+        sent: &mut VecDeque<(Ticket, Vec<Letter>)>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        while let Some((ticket, letters)) = sent.pop_front() {
+            // Answers come in the order of the commands: they write to one mailbox.
+            let completion = self.connection.answer(ticket, |_| {}).await?;
+            outcome.settle(scope, letters, &completion);
+        }
+        Ok(())
+    }
+
+    /// Sends one command. Where the server ends it before all is sent, its answer comes back instead of the ticket.
+    async fn send_batch(&mut self, wire: &WireName, letters: &[Letter]) -> Result<Result<Ticket, Completion>, Error> {
+        let literals = self.capabilities.literals();
+        let ticket = self.connection.begin();
+        self.connection.text(&format!("APPEND {wire}"));
+        for Letter { header, octets, .. } in letters {
+            self.connection.text(&format!(" {}", header.text()));
+            let size = octets.len() as u64;
+            match self.connection.announce(ticket, header.literal, size, literals).await? {
+                Go::Ahead => self.connection.octets(octets).await?,
+                Go::Over(completion) => return Ok(Err(completion)),
+            }
+        }
+        self.connection.end(ticket);
+        Ok(Ok(ticket))
+    }
+
+    /// Sends one large message as it arrives. The server is asked before, whatever it offers: what it refuses then need
+    /// not be sent, and an unknown limit cannot make it hang up (RFC 7889 §4).
+    async fn stream(&mut self, wire: &WireName, message: Message) -> Result<Completion, Error> {
+        let header = Header::of(&message);
+        let Body::Streamed { head, mut rest } = message.body else {
+            return Err(Error::message(Cause::Protocol, "a message that is there as a whole is not streamed"));
+        };
+        let ticket = self.connection.begin();
+        self.connection.text(&format!("APPEND {wire} {}", header.text()));
+        let go = self.connection.announce(ticket, header.literal, message.size, Literals::Synchronizing).await?;
+        if let Go::Over(completion) = go {
+            return Ok(completion);
+        }
+        let mut missing = message.size;
+        let mut next = Some(head);
+        while let Some(octets) = next {
+            match missing.checked_sub(octets.len() as u64) {
+                Some(fewer) => missing = fewer,
+                None => break,
+            }
+            self.connection.octets(&octets).await?;
+            next = rest.recv().await;
+        }
+        if missing > 0 {
+            // The server waits for the rest of the literal; nothing but the end of the connection takes it back.
+            let text =
+                "a message broke off where it comes from; the connection was closed, so that no part of it stays";
+            return Err(self.connection.fail(Error::side(Cause::ConnectionLost, text)));
+        }
+        self.connection.end(ticket);
+        self.connection.answer(ticket, |_| {}).await
+    }
+}
+
+impl Outcome {
+    fn settle(&mut self, scope: &UidScope, letters: Vec<Letter>, completion: &Completion) {
+        if completion.is_ok() {
+            let uids = uids_of(scope, completion, letters.len());
+            for (at, letter) in letters.iter().enumerate() {
+                let uid = uids.as_ref().and_then(|uids| uids.get(at).copied());
+                self.appended[letter.place] = Some(uid.map_or(Appended::Somewhere, Appended::At));
+            }
+            return;
+        }
+        if completion.says_there_is_none() {
+            self.no_such_mailbox = Some(refusal(completion, 0));
+            return;
+        }
+        match letters.as_slice() {
+            // MULTIAPPEND stores all or nothing (RFC 3502 §3).
+            [Letter { place, octets, .. }] => {
+                self.appended[*place] = Some(Appended::Refused(refusal(completion, octets.len() as u64)));
+            }
+            _ => self.refused.extend(letters),
+        }
+    }
+
+    fn settle_stream(&mut self, scope: &UidScope, place: usize, size: u64, completion: &Completion) {
+        self.appended[place] = Some(match uids_of(scope, completion, 1).as_deref() {
+            Some([uid]) => Appended::At(*uid),
+            _ if completion.is_ok() => Appended::Somewhere,
+            _ if completion.says_there_is_none() => {
+                self.no_such_mailbox = Some(refusal(completion, size));
+                return;
+            }
+            _ => Appended::Refused(refusal(completion, size)),
+        });
+    }
+}
+
+/// Where the messages are, if the server says so in a way that can be meant (RFC 4315 §3).
+fn uids_of(scope: &UidScope, completion: &Completion, messages: usize) -> Option<Vec<Uid>> {
+    match &completion.code {
+        Some(Code::AppendUid(uid_validity, uids))
+            if completion.is_ok()
+                && *uid_validity == scope.uid_validity
+                && uids.len() == messages
+                && uids.is_sorted_by(|one, next| one < next) =>
+        {
+            Some(uids.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Dovecot (2.3, 2026) says LIMIT of a message that is too large.
+fn refusal(completion: &Completion, size: u64) -> Error {
+    let error = completion.refusal(Reach::Message, &format!("a message of {size} octets"));
+    match completion.has_code("LIMIT") {
+        true => Error { cause: Cause::TooBig, retry: Retry::Never, ..error },
+        false => error,
+    }
+}

@@ -1,0 +1,228 @@
+//! Fetching messages: small ones whole, large ones as they flow by, each with its flags and its date.
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+
+use super::connection::{Completion, Flight, Incoming};
+use super::parse::parse_head;
+use super::response::{BodyItem, Fetch, LiteralKind, Response};
+use super::select::SET_LIMIT;
+use super::store::ImapStore;
+use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
+use crate::store::{Body, Error, Fetched, Form, Message};
+
+/// How many pieces of a streamed message may wait for its reader, each of 64 KiB at most.
+const PIECES_LIMIT: usize = 4;
+
+/// A large message whose UID, flags and date come only behind its octets is kept up to this size until they do.
+const COLLECT_LIMIT: u64 = 64 * 1024 * 1024;
+
+impl ImapStore {
+    pub(super) async fn fetch_messages(&mut self, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
+        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None };
+        let mut failed = false;
+        let mut flight = Flight::new(uids.split(SET_LIMIT).iter().map(command).collect());
+        while let Some((_, incoming)) = flight.next(&mut self.connection).await? {
+            match incoming {
+                Incoming::Done(_, completion) => failed |= is_failure(&completion),
+                Incoming::Unreadable(_) => failed = true,
+                incoming => delivery.take(incoming).await,
+            }
+        }
+        if !failed || delivery.deliver.is_closed() {
+            return Ok(());
+        }
+        // One message that the server cannot read must not keep the others: each of those that are missing is asked for
+        // by itself, and the one that fails again is named.
+        let missing: Vec<Uid> = delivery.wanted.iter().collect();
+        let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
+        let mut unreadable = None;
+        while let Some((index, incoming)) = flight.next(&mut self.connection).await? {
+            match incoming {
+                Incoming::Done(_, completion) => {
+                    let refusal = is_failure(&completion).then(|| super::refusal::words(&completion.text).to_owned());
+                    if let Some((reason, uid)) = unreadable.take().or(refusal).zip(missing.get(index).copied())
+                        && delivery.wanted.remove(uid)
+                    {
+                        delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
+                    }
+                }
+                Incoming::Unreadable(reason) => unreadable = Some(reason),
+                incoming => delivery.take(incoming).await,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn command(set: &UidSet) -> String {
+    format!("UID FETCH {set} (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])")
+}
+
+/// That some of the messages are gone is no failure (RFC 5530, EXPUNGEISSUED).
+fn is_failure(completion: &Completion) -> bool {
+    !completion.is_ok() && !completion.has_code("EXPUNGEISSUED")
+}
+
+/// Messages on their way to whoever asked for them.
+struct Delivery {
+    /// Those that have not come yet.
+    wanted: UidSet,
+    deliver: mpsc::Sender<Fetched>,
+    passing: Option<Passing>,
+}
+
+/// A large message that is flowing by.
+enum Passing {
+    /// Nobody wants it, or its reader is gone.
+    Unwanted,
+    /// Its first octets are gathered, so that its header is there when it is handed over.
+    Beginning { envelope: Envelope, size: u64, octets: BytesMut },
+    /// The rest flows to its reader.
+    Flowing(mpsc::Sender<Bytes>),
+    /// Who it is comes behind it.
+    Collected { octets: BytesMut, literal: LiteralKind },
+    /// The same, but it is too large to be kept until then.
+    TooLarge,
+}
+
+/// All that is said of a message but its octets.
+struct Envelope {
+    uid: Uid,
+    flags: FlagSet,
+    internal_date: InternalDate,
+    literal: LiteralKind,
+}
+
+impl Envelope {
+    fn of(fetch: &Fetch, literal: LiteralKind) -> Option<Envelope> {
+        Some(Envelope { uid: fetch.uid?, flags: fetch.flags.clone()?, internal_date: fetch.internal_date?, literal })
+    }
+
+    fn message(self, size: u64, head: &[u8], body: Body) -> Fetched {
+        let binary = self.literal == LiteralKind::Binary || memchr::memchr(0, head).is_some();
+        Fetched::Message(Message {
+            uid: self.uid,
+            flags: self.flags,
+            internal_date: self.internal_date,
+            size,
+            form: if binary { Form::Binary } else { Form::Text },
+            body,
+        })
+    }
+}
+
+impl Delivery {
+    async fn take(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::BodyStart { head, size, literal } => self.passing = Some(self.begin(&head, size, literal)),
+            Incoming::BodyChunk(octets) => self.pass(octets).await,
+            Incoming::BodyEnd => self.end().await,
+            Incoming::Untagged(Response::Fetch(fetch)) => self.conclude(fetch).await,
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, head: &[u8], size: u64, literal: LiteralKind) -> Passing {
+        let fetch = parse_head(head).unwrap_or_default();
+        if self.deliver.is_closed() || fetch.uid.is_some_and(|uid| !self.wanted.contains(uid)) {
+            return Passing::Unwanted;
+        }
+        match Envelope::of(&fetch, literal) {
+            Some(envelope) => {
+                self.wanted.remove(envelope.uid);
+                Passing::Beginning { envelope, size, octets: BytesMut::new() }
+            }
+            None if size <= COLLECT_LIMIT => Passing::Collected { octets: BytesMut::new(), literal },
+            None => Passing::TooLarge,
+        }
+    }
+
+    async fn pass(&mut self, chunk: Bytes) {
+        match self.passing.take() {
+            Some(Passing::Beginning { envelope, size, mut octets }) => {
+                octets.extend_from_slice(&chunk);
+                self.passing = Some(match octets.len() >= Body::HEAD_LIMIT {
+                    true => self.hand_over_flowing(envelope, size, octets.freeze()).await,
+                    false => Passing::Beginning { envelope, size, octets },
+                });
+            }
+            Some(Passing::Flowing(sender)) => {
+                // A reader that has gone does not want the rest, but it comes all the same.
+                self.passing = Some(match sender.send(chunk).await {
+                    Ok(()) => Passing::Flowing(sender),
+                    Err(_) => Passing::Unwanted,
+                });
+            }
+            Some(Passing::Collected { mut octets, literal }) => {
+                octets.extend_from_slice(&chunk);
+                self.passing = Some(Passing::Collected { octets, literal });
+            }
+            other => self.passing = other,
+        }
+    }
+
+    /// The last octet has come: whoever reads them is told so by the end of the channel.
+    async fn end(&mut self) {
+        match self.passing.take() {
+            Some(Passing::Beginning { envelope, size, octets }) => {
+                self.hand_over_flowing(envelope, size, octets.freeze()).await;
+                self.passing = Some(Passing::Unwanted);
+            }
+            Some(Passing::Flowing(_)) => self.passing = Some(Passing::Unwanted),
+            other => self.passing = other,
+        }
+    }
+
+    async fn hand_over_flowing(&mut self, envelope: Envelope, size: u64, mut octets: Bytes) -> Passing {
+        let rest = octets.split_off(octets.len().min(Body::HEAD_LIMIT));
+        let (sender, receiver) = mpsc::channel(PIECES_LIMIT);
+        let body = Body::Streamed { head: octets.clone(), rest: receiver };
+        self.hand_over(envelope.message(size, &octets, body)).await;
+        for start in (0..rest.len()).step_by(Body::HEAD_LIMIT) {
+            let piece = rest.slice(start..rest.len().min(start + Body::HEAD_LIMIT));
+            if sender.send(piece).await.is_err() {
+                return Passing::Unwanted;
+            }
+        }
+        Passing::Flowing(sender)
+    }
+
+    /// A FETCH is complete.
+    async fn conclude(&mut self, fetch: Fetch) {
+        let passing = self.passing.take();
+        let Some((uid, body)) = fetch.uid.zip(fetch.body.clone()) else { return };
+        if !self.wanted.remove(uid) {
+            return;
+        }
+        let unreadable = |reason: &str| Fetched::Unreadable { uid, reason: reason.to_owned() };
+        let fetched = match (body, passing) {
+            (BodyItem::Nil, _) => unreadable("the server gives NIL for its octets"),
+            (BodyItem::Octets(octets), _) if octets.is_empty() && fetch.size != Some(0) => {
+                unreadable("the server gives no octets, though the message has a size")
+            }
+            (BodyItem::Octets(octets), _) => match Envelope::of(&fetch, LiteralKind::Text) {
+                Some(envelope) => envelope.message(octets.len() as u64, &octets, Body::Whole(octets.clone())),
+                None => unreadable("the server does not tell its flags or its date"),
+            },
+            (BodyItem::PassedBy { size, .. }, Some(Passing::Collected { octets, literal })) => {
+                match Envelope::of(&fetch, literal) {
+                    Some(envelope) => {
+                        self.hand_over_flowing(envelope, size, octets.freeze()).await;
+                        return;
+                    }
+                    None => unreadable("the server does not tell its flags or its date"),
+                }
+            }
+            (BodyItem::PassedBy { .. }, _) => unreadable(
+                "the server tells who it is only behind its octets, and it is too large to be kept till then",
+            ),
+        };
+        self.hand_over(fetched).await;
+    }
+
+    async fn hand_over(&mut self, fetched: Fetched) {
+        // Nobody there any more: read past.
+        let _ = self.deliver.send(fetched).await;
+    }
+}

@@ -1,0 +1,176 @@
+//! Changing flags: `UID STORE set +FLAGS (…)` and `-FLAGS (…)`, never `FLAGS (…)` (RFC 4549 §4.2.3), and what flags the
+//! messages bear afterwards.
+
+use std::collections::BTreeMap;
+
+use super::connection::{Completion, Reply};
+use super::response::{Code, Response, Vanished};
+use super::select::SET_LIMIT;
+use super::store::ImapStore;
+use crate::mail::{Flag, FlagChange, FlagSet, ModSeq, Uid, UidSet};
+use crate::store::{Cause, Error, Stored};
+
+/// One STORE command.
+#[derive(Clone, Debug)]
+struct Change {
+    uids: UidSet,
+    sign: char,
+    flags: FlagSet,
+    unchanged_since: Option<ModSeq>,
+}
+
+impl Change {
+    fn command(&self) -> String {
+        let Change { uids, sign, flags, unchanged_since } = self;
+        let condition = unchanged_since.map(|modseq| format!("(UNCHANGEDSINCE {modseq}) ")).unwrap_or_default();
+        format!("UID STORE {uids} {condition}{sign}FLAGS ({flags})")
+    }
+}
+
+/// What the server has reported so far.
+#[derive(Default)]
+struct Reports {
+    flags: BTreeMap<Uid, FlagSet>,
+    modified: UidSet,
+    vanished: UidSet,
+    unreadable: Option<String>,
+}
+
+impl Reports {
+    fn notice(&mut self, reply: Reply) {
+        match reply {
+            Reply::Untagged(Response::Fetch(fetch)) => {
+                if let Some((uid, flags)) = fetch.uid.zip(fetch.flags) {
+                    self.flags.insert(uid, flags);
+                }
+            }
+            Reply::Untagged(Response::Vanished { when: Vanished::Now, uids }) => {
+                self.vanished = self.vanished.union(&uids);
+            }
+            Reply::Unreadable(reason) => self.unreadable = Some(reason),
+            _ => {}
+        }
+    }
+}
+
+impl ImapStore {
+    pub(super) async fn change_flags(
+        &mut self,
+        changes: &[(UidSet, FlagChange)],
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<BTreeMap<Uid, Stored>, Error> {
+        let mut reports = Reports::default();
+        let (first, second) = steps(changes, unchanged_since);
+        match unchanged_since {
+            None => self.apply(first.into_iter().chain(second).collect(), &mut reports).await?,
+            Some(_) => {
+                self.apply(first, &mut reports).await?;
+                // Our own change is one since: the condition was for the first of them, and holds for those it let pass.
+                let passed = |change: Change| Change { uids: change.uids.difference(&reports.modified), ..change };
+                let second = second.into_iter().map(passed).filter(|change| !change.uids.is_empty()).collect();
+                self.apply(second, &mut reports).await?;
+            }
+        }
+        let asked = changes.iter().fold(UidSet::new(), |all, (uids, _)| all.union(uids));
+        let reported: UidSet = reports.flags.keys().copied().collect();
+        let unreported = asked.difference(&reported).difference(&reports.modified).difference(&reports.vanished);
+        self.ask_flags(&unreported, &mut reports).await?;
+        Ok(asked
+            .iter()
+            .map(|uid| {
+                let stored = match reports.flags.remove(&uid) {
+                    _ if reports.vanished.contains(uid) => Stored::Gone,
+                    _ if reports.modified.contains(uid) => Stored::Modified,
+                    Some(flags) => Stored::Flags(flags),
+                    None => Stored::Gone,
+                };
+                (uid, stored)
+            })
+            .collect())
+    }
+
+    /// Carries changes out. Where a server refuses a keyword it refuses the whole command (Cyrus: 128 keywords a
+    /// mailbox); the flags that every mailbox keeps are tried alone then.
+    async fn apply(&mut self, changes: Vec<Change>, reports: &mut Reports) -> Result<(), Error> {
+        let mut again = Vec::new();
+        for (change, refusal) in self.try_changes(changes, reports).await? {
+            let system = change.flags.filtered(|flag| !matches!(flag, Flag::Keyword(_)));
+            if system == change.flags {
+                return self.check(&refusal, "to change flags");
+            }
+            if !system.is_empty() {
+                again.push(Change { flags: system, ..change });
+            }
+        }
+        match self.try_changes(again, reports).await?.first() {
+            Some((_, refusal)) => self.check(refusal, "to change flags"),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends changes in one flight; answers those that were refused.
+    async fn try_changes(
+        &mut self,
+        changes: Vec<Change>,
+        reports: &mut Reports,
+    ) -> Result<Vec<(Change, Completion)>, Error> {
+        let mut refused = Vec::new();
+        let commands = changes.iter().map(Change::command).collect();
+        self.connection
+            .flight(commands, |index, reply| match (reply, changes.get(index)) {
+                (Reply::Done(completion), Some(change)) => match &completion.code {
+                    // In OK or in NO (RFC 7162 §3.1.3).
+                    Some(Code::Modified(uids)) => {
+                        reports.modified = reports.modified.union(&uids.intersection(&change.uids));
+                    }
+                    _ if !completion.is_ok() => refused.push((change.clone(), completion)),
+                    _ => {}
+                },
+                (reply, _) => reports.notice(reply),
+            })
+            .await?;
+        Ok(refused)
+    }
+
+    /// A STORE that changes nothing, or of a message that is gone, need not be followed by a report.
+    async fn ask_flags(&mut self, uids: &UidSet, reports: &mut Reports) -> Result<(), Error> {
+        reports.unreadable = None;
+        let mut refusal = None;
+        let commands = uids.split(SET_LIMIT).iter().map(|set| format!("UID FETCH {set} (FLAGS)")).collect();
+        self.connection
+            .flight(commands, |_, reply| match reply {
+                Reply::Done(completion) if !completion.is_ok() && !completion.has_code("EXPUNGEISSUED") => {
+                    refusal = Some(completion);
+                }
+                reply => reports.notice(reply),
+            })
+            .await?;
+        if let Some(refusal) = refusal {
+            self.check(&refusal, "to tell flags")?;
+        }
+        // A message whose report is lost is not one that is gone.
+        match reports.unreadable.take() {
+            Some(reason) => Err(Error::mailbox(Cause::Protocol, reason)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The commands for these changes: what is done first, under the condition, and what follows where a group adds and
+/// removes.
+fn steps(changes: &[(UidSet, FlagChange)], unchanged_since: Option<ModSeq>) -> (Vec<Change>, Vec<Change>) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (uids, change) in changes {
+        let mut parts = [('+', &change.add), ('-', &change.remove)].into_iter().filter(|(_, flags)| !flags.is_empty());
+        for (steps, condition) in [(&mut first, unchanged_since), (&mut second, None)] {
+            let Some((sign, flags)) = parts.next() else { continue };
+            steps.extend(uids.split(SET_LIMIT).into_iter().map(|uids| Change {
+                uids,
+                sign,
+                flags: flags.clone(),
+                unchanged_since: condition,
+            }));
+        }
+    }
+    (first, second)
+}
