@@ -1,8 +1,9 @@
 //! Two servers, a proxy before each, a configuration for them, and runs of the real binary over it all.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle, sleep};
@@ -245,6 +246,8 @@ impl Bed {
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let configuration = self.directory.path().join("interimap.toml");
         fs::write(&configuration, self.configuration()).unwrap();
+        // It holds a password, so it must be nobody else's business.
+        fs::set_permissions(&configuration, Permissions::from_mode(0o600)).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_interimap"))
             .args(arguments)
             .arg("--config")

@@ -12,6 +12,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// An authority whose certificates exist as long as it does.
@@ -84,10 +85,10 @@ impl Certificate {
         (path.join(format!("{}.pem", self.name)), path.join(format!("{}.key", self.name)))
     }
 
-    /// The SHA-256 of the certificate, in hexadecimal.
+    /// The SHA-256 of the public key (SubjectPublicKeyInfo), in hexadecimal.
     pub(crate) fn fingerprint(&self) -> String {
-        let digest = self.certificate.digest(MessageDigest::sha256()).unwrap();
-        digest.iter().map(|octet| format!("{octet:02x}")).collect()
+        let key = self.certificate.public_key().unwrap().public_key_to_der().unwrap();
+        Sha256::digest(&key).iter().map(|octet| format!("{octet:02x}")).collect()
     }
 }
 

@@ -217,11 +217,14 @@ impl Dovecot {
         self.path("home").join(user)
     }
 
-    /// What the server wrote into its logs.
+    /// What the server complained about in its logs.
     pub(crate) fn log(&self) -> String {
         let mut text = String::new();
         for name in ["log/stderr", "log/dovecot", "log/tunnel"] {
-            let _ = write!(text, "{}", fs::read_to_string(self.path(name)).unwrap_or_default());
+            let log = fs::read_to_string(self.path(name)).unwrap_or_default();
+            for line in log.lines().filter(|line| !line.contains(": Info: ")) {
+                let _ = writeln!(text, "{line}");
+            }
         }
         text
     }

@@ -186,7 +186,7 @@ impl Client {
 
     /// The UID of the only message of the selected mailbox that bears the token.
     pub(crate) fn find(&mut self, token: &str) -> u32 {
-        let found = self.search(&format!("HEADER {} {token}", super::mail::TOKEN));
+        let found = self.search(&format!("HEADER {} \"{token}\"", super::mail::TOKEN));
         assert_eq!(found.len(), 1, "messages with token {token}");
         found[0]
     }

@@ -413,8 +413,8 @@ fn transcript(state: &State) -> String {
         let _ = writeln!(text, "connection {number}");
         for (direction, octets) in &record.said {
             let arrow = if *direction == Direction::ToServer { "C" } else { "S" };
-            for line in String::from_utf8_lossy(&octets[..octets.len().min(4_000)]).lines().take(40) {
-                let line: String = line.chars().take(200).collect();
+            for line in lines(octets).iter().take(60) {
+                let line: String = line.chars().take(300).collect();
                 let _ = writeln!(text, "{arrow}: {}", line.escape_debug());
             }
         }
@@ -422,26 +422,28 @@ fn transcript(state: &State) -> String {
     text
 }
 
-/// Splits what a client said into commands; a literal stands for itself as its announcement only.
+/// The commands in what a client said, without their tags.
 fn commands(octets: &[u8]) -> Vec<String> {
-    let mut commands = Vec::new();
-    let mut command = String::new();
+    let untagged = |line: &String| line.split_once(' ').map_or(&**line, |(_, untagged)| untagged).to_owned();
+    lines(octets).iter().map(untagged).collect()
+}
+
+/// Splits what was said into lines; a literal stands for itself as its announcement only. What has no end is left out.
+fn lines(octets: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
     let mut rest = octets;
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
-        let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+        let part = String::from_utf8_lossy(&rest[..end]).into_owned();
         rest = &rest[end + 2..];
-        command.push_str(&line);
-        let literal = line.strip_suffix('}').and_then(|line| line.rsplit_once('{')).map(|(_, size)| size);
+        line.push_str(&part);
+        let literal = part.strip_suffix('}').and_then(|part| part.rsplit_once('{')).map(|(_, size)| size);
         match literal.and_then(|size| size.trim_end_matches(['+', '-']).parse::<usize>().ok()) {
             Some(size) => rest = &rest[size.min(rest.len())..],
-            None => {
-                let untagged = command.split_once(' ').map_or(&*command, |(_, untagged)| untagged).to_owned();
-                commands.push(untagged);
-                command.clear();
-            }
+            None => lines.push(std::mem::take(&mut line)),
         }
     }
-    commands
+    lines
 }
 
 #[test]
