@@ -3,6 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+// The model is tested inside the library with the stores that the integration tests use from outside.
+#[cfg(test)]
+extern crate self as interimap;
+
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -11,6 +11,7 @@ use crate::store::{self, Appended, Body, Fetched, Message, Reach, Store};
 
 use super::event::{Event, Listener, SideReport};
 use super::execute::Settled;
+use super::fault::{Fault, is_planted};
 use super::settle::both;
 use super::survey::Sight;
 use super::{Halt, Run};
@@ -138,6 +139,9 @@ impl Appending<'_> {
         let key = self.copying.key;
         let ids: Vec<IntentId> =
             self.state.commit(|change| intents.iter().map(|intent| change.add_intent(key, intent)).collect())?;
+        if is_planted(Fault::NoIntents) {
+            self.state.commit(|change| ids.iter().try_for_each(|id| change.drop_intent(*id)))?;
+        }
         let appended = match self.target.append(&target.scope, batch).await {
             Ok(appended) => appended,
             // Whatever has arrived is found by its intent at the next run.

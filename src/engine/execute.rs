@@ -8,6 +8,7 @@ use crate::store::{self, Store, Stored, Wanted};
 
 use super::copy::{Copying, copy};
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
+use super::fault::{Fault, is_planted};
 use super::survey::{SideView, Sight, Task};
 use super::{AccountPlan, Halt, Run, tree};
 
@@ -49,6 +50,9 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
     for task in create_missing(run, plan.mailboxes).await? {
         let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
         jobs.push(Job { task, settled, touched: false });
+    }
+    if is_planted(Fault::CheckpointFirst) {
+        jobs.iter().try_for_each(|job| remember(run, job))?;
     }
     for job in &mut jobs {
         copy_messages(run, job).await?;
@@ -174,6 +178,10 @@ async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
     let reflags = std::mem::take(&mut job.task.plan.reflags);
     if reflags.is_empty() {
         return Ok(());
+    }
+    if is_planted(Fault::FlagsRememberedEarly) {
+        run.state
+            .commit(|change| reflags.iter().try_for_each(|reflag| change.set_flags(reflag.pair, &reflag.agreed)))?;
     }
     let groups = Both::from_fn(|side| grouped(side, &reflags));
     let Both { local, remote } = &mut *run.stores;
@@ -313,7 +321,8 @@ fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
     let Task { key, checkpoints, name: _, sides, plan, place } = &job.task;
     let reached = Both::from_fn(|side| {
         let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
-        reached.filter(|_| job.settled == Settled::Yes).filter(|reached| Some(*reached) != checkpoints[side])
+        let settled = job.settled == Settled::Yes || is_planted(Fault::CheckpointDespiteFailure);
+        reached.filter(|_| settled).filter(|reached| Some(*reached) != checkpoints[side])
     });
     let left_out = |side: Side| {
         let row = move |(uid, why): (&Uid, &SkipReason)| Skipped {

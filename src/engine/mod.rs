@@ -3,6 +3,7 @@
 
 mod copy;
 mod execute;
+mod fault;
 mod outlook;
 mod recognize;
 mod settle;
@@ -203,3 +204,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod model;

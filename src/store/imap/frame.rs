@@ -232,10 +232,13 @@ impl Framer {
                 Place::Line => {
                     let end = memchr(b'\n', fresh).map(|at| at + 1);
                     let part = end.map_or(fresh, |end| &fresh[..end]);
+                    let length = part.len();
                     self.response.extend_from_slice(part);
-                    self.taken += part.len();
+                    self.taken += length;
                     #[cfg(test)]
-                    (self.work += part.len());
+                    {
+                        self.work += length;
+                    }
                     self.check_length()?;
                     if end.is_some()
                         && let Some(event) = self.end_line()?
@@ -245,12 +248,15 @@ impl Framer {
                 }
                 Place::Kept { missing } => {
                     let part = &fresh[..missing.min(fresh.len())];
+                    let length = part.len();
                     self.response.extend_from_slice(part);
-                    self.taken += part.len();
-                    self.kept += part.len();
+                    self.taken += length;
+                    self.kept += length;
                     #[cfg(test)]
-                    (self.work += part.len());
-                    self.place = match missing - part.len() {
+                    {
+                        self.work += length;
+                    }
+                    self.place = match missing - length {
                         0 => Place::Line,
                         missing => Place::Kept { missing },
                     };
@@ -285,7 +291,9 @@ impl Framer {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         #[cfg(test)]
-        (self.work += line.len() + KIND_WINDOW);
+        {
+            self.work += line.len() + KIND_WINDOW;
+        }
         let kind = Kind::of(&self.response);
         let Some(announced) = kind.announcement(line)? else {
             let end = self.line + line.len();
@@ -503,6 +511,8 @@ mod tests {
             (b"* LIST () \"/\" {00003}\r\na{5\r\n", &[b"* LIST () \"/\" {00003}\r\na{5"]),
             (b"* STATUS {1+}\r\na (MESSAGES 3)\r\n", &[b"* STATUS {1+}\r\na (MESSAGES 3)"]),
             (b"* ID ({4}\r\nname {1}\r\nx)\r\n", &[b"* ID ({4}\r\nname {1}\r\nx)"]),
+            (b"* LIST () \"\\\\\" {1}\r\n\n\r\n", &[b"* LIST () \"\\\\\" {1}\r\n\n"]),
+            (b"* 1 FETCH (X {1}\r\n\" BODY[] {1}\r\n\n)\r\n", &[b"* 1 FETCH (X {1}\r\n\" BODY[] {1}\r\n\n)"]),
             (b"* X {0}\r\n{0}\r\n{1}\r\n\n\r\n", &[b"* X {0}\r\n{0}\r\n{1}\r\n\n"]),
         ] {
             let expected: Vec<Event> = frames.iter().map(frame).collect();
@@ -633,6 +643,8 @@ mod tests {
             let name = input[..20].escape_ascii().to_string();
             assert_eq!(cut(&input, &[65536]).0, [frame(&response)], "{name}");
         }
+        let crowded = [&b"* X "[..], &b"{0}\r\n".repeat(LITERALS_LIMIT), b"\r\n"].concat();
+        assert_eq!(cut(&crowded.repeat(3), &[65536]).1, None, "limits are those of one response");
         for size in ["2147483647", "2147483648", "4294967295", "4294967296", "17179869184"] {
             let (events, error, _) = cut(format!("* 1 FETCH (BODY[] {{{size}}}\r\n").as_bytes(), &[1]);
             assert_eq!(error, None, "{size}");

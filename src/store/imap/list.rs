@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::connection::Incoming;
+use super::connection::Reply;
 use super::name::{WireName, quoted};
 use super::parse::printable;
 use super::response::{List, MailboxStatusItems, Response};
-use super::store::ImapStore;
+use super::store::{ImapStore, Selection};
 use crate::mail::{MailboxName, MailboxStatus, Subscription};
 use crate::store::{Cause, Error, Listed, Listing, MailboxKind, Reach, Unnamable};
 
@@ -24,29 +24,35 @@ const SPECIAL_USES: [&str; 8] = ["all", "archive", "drafts", "flagged", "junk", 
 impl ImapStore {
     pub(super) async fn list(&mut self) -> Result<Listing, Error> {
         let command = self.list_command()?;
+        // Of the mailbox that is selected, a server tells the status as this session last saw it (Dovecot 2.3, 2026).
+        let commands = match self.selection {
+            Selection::Nothing => vec![command],
+            _ => vec![self.unselect_command().to_owned(), command],
+        };
         let mut lists: Vec<List> = Vec::new();
         let mut statuses: BTreeMap<Bytes, MailboxStatusItems> = BTreeMap::new();
         let mut unreadable = None;
         let mut too_many = false;
-        let ticket = self.connection.queue(&command);
-        let completion = self
-            .connection
-            .answer(ticket, |incoming| match incoming {
-                Incoming::Untagged(Response::List(_) | Response::Status(_))
+        let mut completion = None;
+        self.connection
+            .flight(commands, |_, reply| match reply {
+                Reply::Untagged(Response::List(_) | Response::Status(_))
                     if lists.len() >= MAILBOXES_LIMIT || statuses.len() >= MAILBOXES_LIMIT =>
                 {
                     too_many = true;
                 }
-                Incoming::Untagged(Response::List(list)) => lists.push(list),
-                Incoming::Untagged(Response::Status(status)) => {
+                Reply::Untagged(Response::List(list)) => lists.push(list),
+                Reply::Untagged(Response::Status(status)) => {
                     statuses.insert(folded(&status.name), status);
                 }
-                Incoming::Unreadable(reason) => unreadable = Some(reason),
-                _ => {}
+                Reply::Unreadable(reason) => unreadable = Some(reason),
+                Reply::Done(end) => completion = Some(end),
+                Reply::Untagged(_) => {}
             })
             .await?;
-        if !completion.is_ok() {
-            return Err(completion.refusal(Reach::Side, "to list the mailboxes"));
+        self.selection = Selection::Nothing;
+        if let Some(refusal) = completion.filter(|completion| !completion.is_ok()) {
+            return Err(refusal.refusal(Reach::Side, "to list the mailboxes"));
         }
         if too_many {
             return Err(Error::side(Cause::Limit, format!("the server lists more than {MAILBOXES_LIMIT} mailboxes")));

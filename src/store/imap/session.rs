@@ -108,7 +108,7 @@ impl Greeted {
                 connection.continue_from(traffic);
                 // Whatever was said in the clear may have been said by anybody (RFC 9051 §11.3).
                 greeting = Greeting { capabilities: None, text: String::new(), ..greeting };
-                "STARTTLS"
+                "STARTTLS, TLS"
             }
         };
         Ok(Private { connection, greeting, protection: protection.to_owned() })

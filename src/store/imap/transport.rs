@@ -173,7 +173,10 @@ fn refused_handshake(error: &str, name: &str) -> Error {
         _ if error.contains("has expired") => format!("the certificate of {name} has expired"),
         _ if error.contains("not yet valid") => format!("the certificate of {name} is not valid yet"),
         _ if error.contains("mismatch") => format!("the certificate is not for {name}"),
-        _ if error.contains("unable to get") || error.contains("unable to verify") => {
+        _ if ["unable to get", "unable to verify", "signature failure"]
+            .iter()
+            .any(|verdict| error.contains(verdict)) =>
+        {
             format!("the certificate of {name} is signed by an authority that is not trusted")
         }
         _ if error.contains("certificate verify failed") => format!("the certificate of {name} is not valid"),

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::flags;
 use super::numbers::{modseq, number, uid};
+use super::once;
 use super::token::{Fault, Text, Tokens};
 use crate::mail::InternalDate;
 use crate::store::imap::response::{BodyItem, Fetch};
@@ -65,17 +66,6 @@ fn body(tokens: &mut Tokens<'_>) -> Result<BodyItem, Fault> {
         Text::Octets(octets) => BodyItem::Octets(octets),
         Text::Passed { size, literal } => BodyItem::PassedBy { size, literal },
     })
-}
-
-/// Servers may say a thing twice, but not two things.
-fn once<T: PartialEq>(item: &mut Option<T>, value: T, fault: Fault) -> Result<(), Fault> {
-    match item {
-        Some(said) if *said != value => Err(fault),
-        _ => {
-            *item = Some(value);
-            Ok(())
-        }
-    }
 }
 
 /// The items that we know.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::numbers::{modseq_or_zero, number32, uid, uid_validity};
+use super::once;
 use super::printable::printable;
 use super::token::{Fault, Tokens};
 use crate::mail::MailboxId;
@@ -115,13 +116,14 @@ pub(super) fn status(tokens: &mut Tokens<'_>) -> Result<MailboxStatusItems, Faul
     tokens.expect(b'(', "the items of a STATUS")?;
     tokens.blanks();
     while !tokens.eat(b')') {
+        let fault = tokens.fault("an item that does not contradict itself");
         let name = tokens.word("the name of an item")?.to_ascii_uppercase();
         tokens.blank()?;
         match name.as_slice() {
-            b"MESSAGES" => items.messages = Some(number32(tokens, "a number of messages")?),
-            b"UIDNEXT" => items.uid_next = Some(uid(tokens)?),
-            b"UIDVALIDITY" => items.uid_validity = Some(uid_validity(tokens)?),
-            b"HIGHESTMODSEQ" => items.highest_modseq = Some(modseq_or_zero(tokens)?),
+            b"MESSAGES" => once(&mut items.messages, number32(tokens, "a number of messages")?, fault)?,
+            b"UIDNEXT" => once(&mut items.uid_next, uid(tokens)?, fault)?,
+            b"UIDVALIDITY" => once(&mut items.uid_validity, uid_validity(tokens)?, fault)?,
+            b"HIGHESTMODSEQ" => once(&mut items.highest_modseq, modseq_or_zero(tokens)?, fault)?,
             b"MAILBOXID" => {
                 let mut value = tokens.clone();
                 tokens.skip()?;

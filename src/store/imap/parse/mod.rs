@@ -51,8 +51,16 @@ impl ParseError {
 
 /// Reads one response.
 pub fn parse(frame: &Frame) -> Result<Response, ParseError> {
-    let tokens = Tokens::new(&frame.octets, frame.passed);
-    response(tokens).map_err(|fault| ParseError::new(fault, &frame.octets))
+    let response = response(Tokens::new(&frame.octets, frame.passed)).and_then(|response| match frame.passed {
+        Some(passed) if !has_passed_body(&response) => Err(Fault { expected: "a FETCH with a message", at: passed.at }),
+        _ => Ok(response),
+    });
+    response.map_err(|fault| ParseError::new(fault, &frame.octets))
+}
+
+/// Octets that went past as a message's must turn out to be one.
+fn has_passed_body(response: &Response) -> bool {
+    matches!(response, Response::Fetch(Fetch { body: Some(BodyItem::PassedBy { .. }), .. }))
 }
 
 /// Reads the items of a FETCH that stand before a body about to pass by: `head` is that of
@@ -163,4 +171,15 @@ fn behind_blank<'a, T>(
 ) -> Result<T, Fault> {
     tokens.blank()?;
     read(tokens)
+}
+
+/// Servers may say a thing twice, but not two things.
+fn once<T: PartialEq>(item: &mut Option<T>, value: T, fault: Fault) -> Result<(), Fault> {
+    match item {
+        Some(said) if *said != value => Err(fault),
+        _ => {
+            *item = Some(value);
+            Ok(())
+        }
+    }
 }

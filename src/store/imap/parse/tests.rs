@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mail::{FlagSet, InternalDate, MailboxId, ModSeq, NewKeywords, PermanentFlags, Uid, UidSet, UidValidity};
-use crate::store::imap::frame::Passed;
+use crate::store::imap::frame::{Event, Framer, Passed};
 use crate::store::imap::response::{Code, List, LiteralKind, MailboxStatusItems, Namespace, Vanished};
 
 fn read(octets: impl AsRef<[u8]>) -> Result<Response, ParseError> {
@@ -75,6 +75,59 @@ fn list(attributes: &[&str], delimiter: Option<char>, name: &[u8], old_name: Opt
         name: Bytes::copy_from_slice(name),
         old_name: old_name.map(Bytes::copy_from_slice),
     })
+}
+
+/// A session with Dovecot 2.3.19, from PREAUTH to BYE, with QRESYNC and every command that we use. Mailboxes and messages
+/// bear names and lines that look like responses.
+pub(super) const DOVECOT: &[u8] = include_bytes!("sessions/dovecot-2.3.19");
+
+pub(super) fn frames(session: &[u8]) -> Vec<Frame> {
+    let mut framer = Framer::new();
+    let mut frames = Vec::new();
+    for part in session.chunks(1000) {
+        framer.space()[..part.len()].copy_from_slice(part);
+        framer.filled(part.len());
+        while let Some(event) = framer.next().unwrap() {
+            match event {
+                Event::Frame(frame) => frames.push(frame),
+                event => panic!("nothing passes by here: {event:?}"),
+            }
+        }
+    }
+    assert!(framer.is_idle());
+    frames
+}
+
+#[test]
+fn a_session_with_dovecot_is_understood() {
+    let responses: Vec<Response> = frames(DOVECOT).iter().map(|frame| parse(frame).unwrap()).collect();
+    let mut tags = 0;
+    for response in &responses {
+        match response {
+            Response::Tagged { tag, .. } => {
+                tags += 1;
+                assert_eq!(*tag, format!("a{tags}"));
+            }
+            Response::Other(keyword) => panic!("{keyword}"),
+            _ => {}
+        }
+    }
+    assert_eq!((tags, responses.len()), (39, 126));
+    let vanished = |when, range| Response::Vanished { when, uids: set(&[range]) };
+    let name = |name: &'static str| Bytes::from_static(name.as_bytes());
+    for expected in [
+        vanished(Vanished::Now, (3, 3)),
+        Response::Vanished { when: Vanished::Earlier, uids: set(&[(1, 1), (3, 3)]) },
+        Response::Enabled(strings(&["QRESYNC"])),
+        Response::Namespace(Some(Namespace { prefix: Bytes::new(), delimiter: Some('/') })),
+        Response::ESearch { tag: Some("a25".to_owned()), all: set(&[(1, 5)]) },
+        list(&["hasnochildren"], Some('/'), b"a \"q\" b", None),
+        list(&["hasnochildren"], Some('/'), b"a{5}", None),
+        ok(Some(Code::Closed), "Previous mailbox closed."),
+    ] {
+        assert!(responses.contains(&expected), "{expected:?}");
+    }
+    assert!(responses.iter().any(|response| matches!(response, Response::Status(items) if items.name == name("a{5}"))));
 }
 
 #[test]
@@ -588,6 +641,13 @@ fn a_body_that_passed_by_is_known_by_its_place() {
     assert_eq!(parsed(passed.at, 300_000), Ok(Response::Fetch(whole)));
     assert!(parsed(passed.at, 300_001).is_err());
     assert!(parsed(passed.at + 1, 300_000).is_err());
+    for skeleton in
+        ["* 7 FETCH (X (BODY[] {9}\r\n))", "* 7 FETCH (X {9}\r\n)", "* 7 FETCH (UID 3)\r\n\r\n", "* OK 78901234567890"]
+    {
+        let at = skeleton.find('\n').map_or(15, |at| at + 1);
+        let passed = Some(Passed { at, size: 9, ..passed });
+        assert!(parse(&Frame { octets: Bytes::from(skeleton), passed }).is_err(), "{skeleton}");
+    }
     for head in [
         "",
         "* 1 FETCH (UID 5 ",
@@ -728,6 +788,8 @@ fn statuses() {
         "* STATUS x (HIGHESTMODSEQ 9223372036854775808)",
         "* STATUS x (HIGHESTMODSEQ NIL)",
         "* STATUS x (MESSAGES 1",
+        "* STATUS x (MESSAGES 1 MESSAGES 2)",
+        "* STATUS x (HIGHESTMODSEQ 1 HIGHESTMODSEQ 0)",
         "* STATUS x (MESSAGES 1) y",
         "* STATUS x (MESSAGES {1}\r\n5)",
         "* STATUS x (X)",

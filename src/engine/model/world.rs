@@ -1,0 +1,221 @@
+//! Two servers, a state and a fuse, and the questions the scenarios ask of them.
+
+use std::sync::{Arc, Mutex};
+
+use interimap::mail::{Both, FlagChange, FlagSet, InternalDate, MailboxName, Side};
+use interimap::plan::Policy;
+use interimap::state::{self, Moment, State};
+use interimap::store::Store;
+
+use super::memory::{Fate, MemoryStore, Observer, Server, SharedFuse, step};
+use crate::engine::event::{Extent, Report, Silent, Trouble};
+use crate::engine::{Order, Scrutiny, sync};
+
+/// Enumerates every sequence of choices: each pass over the scenario makes the next one.
+#[derive(Default)]
+pub(super) struct Choices {
+    begun: bool,
+    made: Vec<(usize, usize)>,
+    at: usize,
+}
+
+impl Choices {
+    /// Whether there is another sequence.
+    pub(super) fn another(&mut self) -> bool {
+        if !self.begun {
+            self.begun = true;
+            return true;
+        }
+        self.at = 0;
+        while let Some((value, bound)) = self.made.pop() {
+            if value + 1 < bound {
+                self.made.push((value + 1, bound));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// One of `0..bound`.
+    pub(super) fn one_of(&mut self, bound: usize) -> usize {
+        if self.at == self.made.len() {
+            self.made.push((0, bound));
+        }
+        self.at += 1;
+        self.made[self.at - 1].0
+    }
+}
+
+/// Two sides that were in line once.
+pub(super) struct World {
+    pub(super) servers: Both<Arc<Mutex<Server>>>,
+    pub(super) fuse: SharedFuse,
+    pub(super) policy: Policy,
+    stores: Both<Box<dyn Store>>,
+    state: State,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    /// Both sides hold messages 1 and 2; 2 is seen.
+    pub(super) fn in_line(observers: Both<Observer>) -> World {
+        let mut world = World::empty(observers);
+        world.at(Side::Local).deliver(1, "");
+        world.at(Side::Remote).deliver(2, "\\Seen");
+        world.runs_until_quiet();
+        world
+    }
+
+    pub(super) fn empty(observers: Both<Observer>) -> World {
+        let fuse = SharedFuse::default();
+        let servers = Both::from_fn(|_| Arc::new(Mutex::new(Server::default())));
+        let stores = Both::from_fn(|side| {
+            Box::new(MemoryStore::new(servers[side].clone(), observers[side], fuse.clone())) as Box<dyn Store>
+        });
+        let mut state = State::in_memory().unwrap();
+        let on_commit = fuse.clone();
+        state.on_commit(Box::new(move |moment: Moment| match step(&on_commit) {
+            Fate::Crash => Err(state::Error::Stopped(moment)),
+            Fate::Refused | Fate::Happens => Ok(()),
+        }));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        World { servers, fuse, policy: Policy::two_way(), stores, state, runtime }
+    }
+
+    pub(super) fn at(&self, side: Side) -> User {
+        User { server: self.servers[side].clone(), mailbox: MailboxName::inbox() }
+    }
+
+    /// One run. `Err` where the fuse, or anything else, ended it.
+    pub(super) fn run(&mut self) -> Result<Report, Vec<Trouble>> {
+        let order = Order { scrutiny: Scrutiny::Changes, now: 1_000_000 };
+        let mut listener = Silent;
+        let run = sync(&mut self.stores, &mut self.state, &self.policy, &order, &mut listener);
+        let report = self.runtime.block_on(run);
+        match report.troubles.iter().any(|trouble| trouble.reach >= Extent::Side) {
+            true => Err(report.troubles),
+            false => Ok(report),
+        }
+    }
+
+    /// One run that the fuse ends at its `crash`th step; 0 lets it through. Says whether it came to its end.
+    pub(super) fn run_until(&mut self, crash: u32) -> bool {
+        *self.fuse.lock().unwrap() =
+            super::memory::Fuse { crash_at: (crash > 0).then_some(crash), ..Default::default() };
+        let ended = self.run().is_ok();
+        *self.fuse.lock().unwrap() = Default::default();
+        ended
+    }
+
+    /// Runs without a fuse; the last of them has to have nothing to do.
+    pub(super) fn runs_until_quiet(&mut self) {
+        *self.fuse.lock().unwrap() = Default::default();
+        for _ in 0..3 {
+            let report = self.run().unwrap_or_else(|troubles| panic!("a run failed: {troubles:?}"));
+            if changes(&report) == 0 && report.troubles.is_empty() {
+                let again = self.run().unwrap();
+                assert_eq!(changes(&again), 0, "a further run has something to do");
+                return;
+            }
+        }
+        let last = self.run().unwrap();
+        panic!("no end: {last:?}");
+    }
+
+    /// What a side holds in INBOX: each message's number with its flags, sorted.
+    pub(super) fn holds(&self, side: Side) -> Vec<(u32, String)> {
+        self.at(side).holds()
+    }
+
+    /// How many appends are unsettled.
+    pub(super) fn intents(&self) -> u64 {
+        self.state.remembered().unwrap().iter().map(|row| row.intents).sum()
+    }
+}
+
+/// How much a run has done to either side.
+pub(super) fn changes(report: &Report) -> u64 {
+    let of = |side: &crate::engine::event::SideReport| {
+        side.copied + side.flagged + side.expunged + side.created + side.deleted + side.renamed + side.subscriptions
+    };
+    of(&report.sides.local) + of(&report.sides.remote)
+}
+
+/// Somebody at work in a mailbox, by the numbers of messages.
+#[derive(Clone)]
+pub(super) struct User {
+    server: Arc<Mutex<Server>>,
+    mailbox: MailboxName,
+}
+
+impl User {
+    pub(super) fn in_mailbox(&self, name: &str) -> User {
+        User { mailbox: MailboxName::new(name).unwrap(), ..self.clone() }
+    }
+
+    pub(super) fn deliver(&self, number: u32, flags: &str) {
+        let octets = format!("Message-ID: <{number}@x>\r\nSubject: {number}\r\n\r\nbody of {number}\r\n");
+        let date = InternalDate::from_unix(1_000 + i64::from(number)).unwrap();
+        let mut server = self.server.lock().unwrap();
+        server.create(&self.mailbox).deliver(octets, date, FlagSet::parse(flags));
+    }
+
+    pub(super) fn reflag(&self, number: u32, add: &str, remove: &str) {
+        let change = FlagChange { add: FlagSet::parse(add), remove: FlagSet::parse(remove) };
+        let mut server = self.server.lock().unwrap();
+        let Some(mailbox) = server.mailboxes.get_mut(&self.mailbox) else { return };
+        let uids: Vec<_> = mailbox.messages.iter().filter(|(_, held)| is(held, number)).map(|(uid, _)| *uid).collect();
+        uids.into_iter().for_each(|uid| mailbox.reflag(uid, &change));
+    }
+
+    /// Expunges the first copy; says whether there was one.
+    pub(super) fn expunge(&self, number: u32) -> bool {
+        let mut server = self.server.lock().unwrap();
+        let Some(mailbox) = server.mailboxes.get_mut(&self.mailbox) else { return false };
+        let uid = mailbox.messages.iter().find(|(_, held)| is(held, number)).map(|(uid, _)| *uid);
+        uid.is_some_and(|uid| {
+            mailbox.expunge(uid);
+            true
+        })
+    }
+
+    pub(super) fn rename(&self, to: &str) {
+        self.server.lock().unwrap().rename(&self.mailbox, &MailboxName::new(to).unwrap());
+    }
+
+    pub(super) fn delete(&self) {
+        self.server.lock().unwrap().mailboxes.remove(&self.mailbox);
+    }
+
+    /// Puts the mailbox's messages into another one in its place: another UIDVALIDITY, other UIDs.
+    pub(super) fn rebuild(&self) {
+        let mut server = self.server.lock().unwrap();
+        let Some(old) = server.mailboxes.remove(&self.mailbox) else { return };
+        let new = server.create(&self.mailbox);
+        for held in old.messages.into_values().rev() {
+            new.deliver(held.octets, held.internal_date, held.flags);
+        }
+    }
+
+    pub(super) fn holds(&self) -> Vec<(u32, String)> {
+        let server = self.server.lock().unwrap();
+        let Some(mailbox) = server.mailboxes.get(&self.mailbox) else { return vec![] };
+        let mut all: Vec<(u32, String)> =
+            mailbox.messages.values().map(|held| (number(held), held.flags.to_string())).collect();
+        all.sort();
+        all
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.server.lock().unwrap().mailboxes.keys().map(MailboxName::to_string).collect()
+    }
+}
+
+fn is(held: &super::memory::Held, wanted: u32) -> bool {
+    number(held) == wanted
+}
+
+fn number(held: &super::memory::Held) -> u32 {
+    let text = String::from_utf8_lossy(&held.octets);
+    text.trim_start_matches("Message-ID: <").split('@').next().unwrap().parse().unwrap()
+}

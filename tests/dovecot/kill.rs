@@ -1,0 +1,213 @@
+//! The program is killed at every kind of moment; the next runs lose nothing and double nothing.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use interimap::mail::Both;
+use interimap::mail::Side::{self, Local, Remote};
+
+use crate::support::bed::Bed;
+use crate::support::editor::Editor;
+use crate::support::mail::Made;
+use crate::support::proxy::{Direction, Fault};
+use crate::support::random::Random;
+use crate::support::scale;
+
+/// Runs `sync` and kills it as soon as `text` is about to pass the remote proxy in that direction.
+fn kill_before(bed: &Bed, direction: Direction, text: &'static str) {
+    let proxy = &bed.proxies.remote;
+    proxy.arm_at(direction, text, Fault::Stall);
+    let running = bed.start(&["sync"]);
+    let struck = proxy.wait_for_fault(Duration::from_secs(20));
+    let run = running.kill();
+    assert!(struck, "{text} never passed: {}", bed.explain(&run));
+    // What a killed program has said is said; what it has not been told it will never know.
+    if direction == Direction::ToServer {
+        proxy.lose()
+    } else {
+        proxy.heal()
+    }
+    for side in Side::BOTH {
+        bed.proxies[side].settle();
+    }
+}
+
+fn tokens(bed: &Bed) -> Vec<String> {
+    bed.snapshot(Remote).mailbox("INBOX").tokens().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn s113_killed_before_it_hears_that_an_append_was_done_it_appends_nothing_twice() {
+    let bed = Bed::new();
+    for token in ["one", "two", "three", "three"] {
+        bed.put(Local, "INBOX", token);
+    }
+    kill_before(&bed, Direction::ToClient, "APPENDUID");
+    let landed = bed.snapshot(Remote).count();
+    assert!(landed > 0, "the server had done it already");
+    bed.settle();
+    assert_eq!(tokens(&bed), ["one", "three", "three", "two"]);
+}
+
+#[test]
+fn s113_the_same_with_new_mail_on_both_sides_before_the_next_run() {
+    let bed = Bed::new();
+    for token in ["one", "two"] {
+        bed.put(Local, "INBOX", token);
+    }
+    kill_before(&bed, Direction::ToClient, "APPENDUID");
+    bed.put(Local, "INBOX", "later, local");
+    bed.put(Remote, "INBOX", "later, remote");
+    // An equal message that a user put there is a message in its own right.
+    bed.put(Local, "INBOX", "one");
+    bed.settle();
+    assert_eq!(tokens(&bed), ["later, local", "later, remote", "one", "one", "two"]);
+}
+
+#[test]
+fn s114_killed_before_an_append_is_sent_it_believes_in_no_ghost() {
+    let bed = Bed::new();
+    for token in ["one", "two"] {
+        bed.put(Local, "INBOX", token);
+    }
+    kill_before(&bed, Direction::ToServer, " APPEND ");
+    assert_eq!(bed.snapshot(Remote).count(), 0);
+    bed.settle();
+    assert_eq!(tokens(&bed), ["one", "two"]);
+}
+
+#[test]
+fn s114_killed_within_a_literal_it_sends_the_message_again() {
+    let bed = Bed::new();
+    bed.on(Local).append("INBOX", &Made::with("large", &"A line of a large message.\r\n".repeat(4_000)).plain());
+    bed.proxies.remote.arm(Direction::ToServer, 50_000, Fault::Stall);
+    let running = bed.start(&["sync"]);
+    assert!(bed.proxies.remote.wait_for_fault(Duration::from_secs(20)));
+    running.kill();
+    bed.proxies.remote.lose();
+    bed.settle();
+    assert_eq!(tokens(&bed), ["large"]);
+}
+
+#[test]
+fn s115_killed_before_it_hears_that_an_expunge_was_done_it_has_nothing_left_to_do() {
+    let bed = Bed::new();
+    for token in ["one", "two", "three"] {
+        bed.put(Local, "INBOX", token);
+    }
+    bed.sync_well();
+    bed.expunge(Local, "INBOX", "two");
+    kill_before(&bed, Direction::ToClient, "VANISHED");
+    assert_eq!(tokens(&bed), ["one", "three"]);
+    bed.check_quiet();
+}
+
+#[test]
+fn killed_before_it_hears_of_a_rename_it_does_not_make_the_mailbox_twice() {
+    let bed = Bed::new();
+    bed.about(Local, "CREATE {}", &["old"]);
+    bed.put(Local, "old", "one");
+    bed.sync_well();
+    bed.about(Local, "RENAME {} {}", &["old", "new"]);
+    kill_before(&bed, Direction::ToClient, "Rename completed");
+    let run = bed.settle();
+    assert_eq!(run.numbers("copied"), [0, 0]);
+    assert_eq!(bed.snapshot(Remote).names(), ["INBOX", "new"]);
+}
+
+#[test]
+fn s119_interrupted_it_ends_with_130_and_the_next_run_goes_on() {
+    let bed = Bed::new();
+    for number in 0..50 {
+        bed.put(Local, "INBOX", &format!("n{number:02}"));
+    }
+    bed.proxies.remote.arm_at(Direction::ToClient, "APPENDUID", Fault::Stall);
+    let running = bed.start(&["sync"]);
+    assert!(bed.proxies.remote.wait_for_fault(Duration::from_secs(20)));
+    running.interrupt();
+    bed.proxies.remote.heal();
+    let run = running.finish();
+    bed.check(run.status == 130, "an interrupted run ends with 130", &run);
+    bed.settle();
+    assert_eq!(tokens(&bed).len(), 50);
+}
+
+/// One life: edits, runs killed at random moments with more edits between them, and a run that may live.
+fn live_and_die(seed: u64) {
+    let mut bed = Bed::new();
+    bed.settings = "max-delete = \"100%\"".to_owned();
+    let mut editor = Editor::new(seed);
+    let mut random = Random::new(seed ^ 0xdead);
+    // How much a run had to say in each direction, to choose moments from.
+    let mut usual: Both<[u64; 2]> = Both::from_fn(|_| [3_000, 3_000]);
+    for round in 0..2 * scale() {
+        let mut deaths = Vec::new();
+        for _ in 0..=random.below(3) {
+            editor.edit(&mut Both::from_fn(|side| bed.on(side)), 15);
+            deaths.push(die(&bed, &mut random, &usual));
+        }
+        editor.edit(&mut Both::from_fn(|side| bed.on(side)), 5);
+        let story = format!("round {round}, killed {deaths:?}\n{}", editor.log());
+        let run = bed.sync();
+        for side in Side::BOTH {
+            let passed = bed.proxies[side].passed();
+            usual[side] = [passed.to_server, passed.to_client];
+        }
+        bed.check(run.status == 0, &story, &run);
+        bed.check_equal(&run);
+        let snapshot = bed.snapshot(Local);
+        let surprises = editor.surprises(&snapshot);
+        bed.check(surprises.is_empty(), &format!("this is not what the edits imply:\n{surprises}\n{story}"), &run);
+        bed.check_quiet();
+        editor.adopt(&snapshot);
+    }
+}
+
+/// Starts a run, kills it at a moment drawn by lot, and says which.
+fn die(bed: &Bed, random: &mut Random, usual: &Both<[u64; 2]>) -> String {
+    for side in Side::BOTH {
+        bed.proxies[side].forget();
+    }
+    let moment = if random.percent(25) {
+        let running = bed.start(&["sync"]);
+        let wait = random.below(120_000);
+        sleep(Duration::from_micros(wait));
+        running.kill();
+        format!("after {wait} us")
+    } else {
+        let side = Side::BOTH[random.below(2) as usize];
+        let proxy = &bed.proxies[side];
+        let direction = [Direction::ToServer, Direction::ToClient][random.below(2) as usize];
+        let octets = random.below(usual[side][usize::from(direction == Direction::ToClient)] + 200);
+        proxy.arm(direction, octets, Fault::Stall);
+        let mut running = bed.start(&["sync"]);
+        while running.runs() && !proxy.wait_for_fault(Duration::from_millis(5)) {}
+        running.kill();
+        // The network may still deliver what the dead program said, or lose it.
+        if random.percent(50) {
+            proxy.heal()
+        } else {
+            proxy.lose()
+        }
+        format!("after {octets} octets {direction:?} {side}")
+    };
+    for side in Side::BOTH {
+        bed.proxies[side].settle();
+    }
+    moment
+}
+
+#[test]
+fn killed_at_random_it_loses_and_doubles_nothing_seeds_1_to_4() {
+    (1..=4).for_each(live_and_die);
+}
+
+#[test]
+fn killed_at_random_it_loses_and_doubles_nothing_seeds_5_to_8() {
+    (5..=8).for_each(live_and_die);
+}
+
+#[test]
+fn killed_at_random_it_loses_and_doubles_nothing_more_seeds() {
+    (9..=12 + 10 * (scale() - 1)).for_each(live_and_die);
+}

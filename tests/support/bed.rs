@@ -1,0 +1,355 @@
+//! Two servers, a proxy before each, a configuration for them, and runs of the real binary over it all.
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use interimap::mail::{Both, Side};
+use tempfile::TempDir;
+
+use super::dovecot::{Dovecot, Options, PASSWORD, USER};
+use super::imap::Client;
+use super::mail::Made;
+use super::proxy::Proxy;
+use super::snapshot::Snapshot;
+
+/// No run of a test takes longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How the program reaches a server.
+#[derive(Clone, Debug)]
+pub(crate) enum Link {
+    /// Through the proxy, in the clear.
+    Proxy,
+    /// Through an IMAP session on the standard input and output of a command, past daemon and proxy.
+    Tunnel,
+    /// As these lines of the configuration say.
+    Lines(String),
+}
+
+/// Two servers and what is needed to keep them in line.
+pub(crate) struct Bed {
+    /// The servers.
+    pub(crate) servers: Both<Dovecot>,
+    /// The proxy before each.
+    pub(crate) proxies: Both<Proxy>,
+    /// How each server is reached.
+    pub(crate) links: Both<Link>,
+    /// Lines of the account's own table in the configuration.
+    pub(crate) settings: String,
+    /// The user on both servers.
+    pub(crate) user: &'static str,
+    directory: TempDir,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The exit status, or minus the number of the signal that ended it.
+    pub(crate) status: i32,
+    /// The report of the account; null where there is none.
+    pub(crate) report: serde_json::Value,
+    /// All of standard output.
+    pub(crate) stdout: String,
+    /// All of standard error.
+    pub(crate) stderr: String,
+}
+
+/// A run that has not ended.
+pub(crate) struct Running {
+    child: Child,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+impl Bed {
+    /// Two servers with nothing special about them, each reached through its proxy.
+    pub(crate) fn new() -> Bed {
+        Bed::with(Both::from_fn(|_| Options::default()))
+    }
+
+    /// Two servers with those options, each reached through its proxy.
+    pub(crate) fn with(options: Both<Options>) -> Bed {
+        let servers = options.map(Dovecot::start);
+        let proxies = servers.as_ref().map(|server| Proxy::start(server.port()));
+        let directory = tempfile::tempdir().unwrap();
+        let links = Both { local: Link::Proxy, remote: Link::Proxy };
+        let bed = Bed { servers, proxies, links, settings: String::new(), user: USER, directory };
+        // The user's home is made when somebody first asks for it, and the program may be the first.
+        for side in Side::BOTH {
+            bed.on(side);
+        }
+        bed
+    }
+
+    /// A witness on a side.
+    pub(crate) fn on(&self, side: Side) -> Client {
+        self.servers[side].witness_of(self.user)
+    }
+
+    /// All that a side holds.
+    pub(crate) fn snapshot(&self, side: Side) -> Snapshot {
+        Snapshot::take(&mut self.on(side))
+    }
+
+    /// Appends a short message with that token.
+    pub(crate) fn put(&self, side: Side, mailbox: &str, token: &str) {
+        self.put_flagged(side, mailbox, token, "");
+    }
+
+    /// The same with flags.
+    pub(crate) fn put_flagged(&self, side: Side, mailbox: &str, token: &str, flags: &str) {
+        self.on(side).append(mailbox, &Made::simple(token).flagged(flags));
+    }
+
+    /// Runs a command on the only message with that token, its UID put for `{}`.
+    pub(crate) fn with_message(&self, side: Side, mailbox: &str, token: &str, command: &str) {
+        let mut client = self.on(side);
+        client.select(mailbox);
+        let uid = client.find(token);
+        client.run(&command.replace("{}", &uid.to_string()));
+    }
+
+    /// Changes the flags of a message: `+FLAGS (\\Seen)`.
+    pub(crate) fn store(&self, side: Side, mailbox: &str, token: &str, change: &str) {
+        self.with_message(side, mailbox, token, &format!("UID STORE {{}} {change}"));
+    }
+
+    /// Expunges a message.
+    pub(crate) fn expunge(&self, side: Side, mailbox: &str, token: &str) {
+        self.store(side, mailbox, token, "+FLAGS (\\Deleted)");
+        self.with_message(side, mailbox, token, "UID EXPUNGE {}");
+    }
+
+    /// Moves a message to another mailbox.
+    pub(crate) fn relocate(&self, side: Side, from: &str, token: &str, to: &str) {
+        let mut client = self.on(side);
+        client.select(from);
+        let uid = client.find(token);
+        client.about(&format!("UID MOVE {uid} {{}}"), &[to]);
+    }
+
+    /// Runs a command about mailboxes, such as `CREATE {}`.
+    pub(crate) fn about(&self, side: Side, command: &str, mailboxes: &[&str]) {
+        self.on(side).about(command, mailboxes);
+    }
+
+    /// Gives a server other options; its mail stays.
+    pub(crate) fn restart(&mut self, side: Side, options: Options) {
+        self.servers[side].restart(options);
+        self.proxies[side].point_at(self.servers[side].port());
+    }
+
+    /// The database of the account.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("state.db")
+    }
+
+    /// Forgets all that the program remembers.
+    pub(crate) fn lose_state(&self) {
+        for entry in fs::read_dir(self.directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with("state.db") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Runs `sync` and waits for its end, whatever it is. The proxies count this run alone.
+    pub(crate) fn sync(&self) -> Run {
+        self.run(&["sync"])
+    }
+
+    /// Runs `sync`, which must say that both sides are in line, and checks that they are.
+    pub(crate) fn sync_well(&self) -> Run {
+        let run = self.sync();
+        self.check(run.status == 0 && run.report["result"] == "in-sync", "the run must end well", &run);
+        self.check_equal(&run);
+        run
+    }
+
+    /// Runs `sync` well, and once more to see that it then has nothing to do and does nothing.
+    pub(crate) fn settle(&self) -> Run {
+        let run = self.sync_well();
+        self.check_quiet();
+        run
+    }
+
+    /// Runs `sync`, which must find nothing to do and do nothing.
+    pub(crate) fn check_quiet(&self) {
+        let run = self.sync();
+        self.check(run.status == 0 && run.report["result"] == "in-sync", "a second run must end well", &run);
+        self.check(run.report["mailboxes_changed"] == 0, "a second run must change no mailbox", &run);
+        for side in Side::BOTH {
+            let writes = self.proxies[side].writes();
+            self.check(writes.is_empty(), &format!("a second run writes to {side}: {writes:?}"), &run);
+        }
+        self.check_equal(&run);
+    }
+
+    /// Checks that both sides hold the same.
+    pub(crate) fn check_equal(&self, run: &Run) {
+        let snapshots = Both::from_fn(|side| self.snapshot(side));
+        let difference = snapshots.local.difference(&snapshots.remote, ["local", "remote"]);
+        self.check(difference.is_empty(), &format!("the sides differ:\n{difference}"), run);
+    }
+
+    /// Fails the test, with all that is known of the run, unless that holds.
+    pub(crate) fn check(&self, holds: bool, what: &str, run: &Run) {
+        if !holds {
+            panic!("{what}\n{}", self.explain(run));
+        }
+    }
+
+    /// All that is known of a run.
+    pub(crate) fn explain(&self, run: &Run) -> String {
+        let Run { status, stdout, stderr, .. } = run;
+        let mut text = format!("--- status {status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n");
+        for side in Side::BOTH {
+            let _ = writeln!(text, "--- {side}, on the wire\n{}", self.proxies[side].transcript());
+            let _ = writeln!(text, "--- {side}, the server's log\n{}", self.servers[side].log());
+        }
+        text
+    }
+
+    /// Runs the program with `--json` and those arguments, and waits for its end. The proxies count this run alone.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        for side in Side::BOTH {
+            self.proxies[side].forget();
+        }
+        let run = self.start(arguments).finish();
+        for side in Side::BOTH {
+            self.proxies[side].settle();
+            self.check_manners(side, &run);
+        }
+        run
+    }
+
+    /// Checks what no run may ever do, whatever else the test is about.
+    fn check_manners(&self, side: Side, run: &Run) {
+        for command in self.proxies[side].commands() {
+            // Both would destroy what another user has marked as deleted.
+            let is_greedy = command == "EXPUNGE" || command == "CLOSE";
+            // Servers may refuse longer lines (RFC 7162 §4).
+            let is_long = command.len() > 8_192;
+            let says_recent = command.contains("\\Recent");
+            self.check(!is_greedy && !is_long && !says_recent, &format!("never to be sent to {side}: {command}"), run);
+        }
+    }
+
+    /// Starts the program with `--json` and those arguments.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let configuration = self.directory.path().join("interimap.toml");
+        fs::write(&configuration, self.configuration()).unwrap();
+        // It holds a password, so it must be nobody else's business.
+        fs::set_permissions(&configuration, Permissions::from_mode(0o600)).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_interimap"))
+            .args(arguments)
+            .arg("--config")
+            .arg(&configuration)
+            .arg("--json")
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.directory.path())
+            .env("RUST_BACKTRACE", "1")
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Running { child, stdout: collect(stdout), stderr: collect(stderr) }
+    }
+
+    /// The configuration.
+    pub(crate) fn configuration(&self) -> String {
+        let mut text = format!("[account.test]\ndatabase = \"{}\"\n{}\n", self.database().display(), self.settings);
+        for side in Side::BOTH {
+            let _ = write!(text, "\n[account.test.{side}]\n{}\n", self.lines(side));
+        }
+        text
+    }
+
+    /// The lines of the configuration about a side.
+    pub(crate) fn lines(&self, side: Side) -> String {
+        let user = self.user;
+        match &self.links[side] {
+            Link::Proxy => format!(
+                "type = \"imap\"\nhost = \"127.0.0.1\"\nport = {}\nusername = \"{user}\"\npassword = \"{PASSWORD}\"\n\
+                 starttls = false",
+                self.proxies[side].port()
+            ),
+            Link::Tunnel => format!("type = \"tunnel\"\ncommand = \"{}\"", self.servers[side].tunnel(user)),
+            Link::Lines(lines) => lines.clone(),
+        }
+    }
+}
+
+impl Running {
+    /// Ends the program as a power cut would.
+    pub(crate) fn kill(mut self) -> Run {
+        // It may have ended by itself meanwhile.
+        let _ = self.child.kill();
+        self.finish()
+    }
+
+    /// Asks the program to end.
+    pub(crate) fn interrupt(&self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Whether the program still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end of the program.
+    pub(crate) fn finish(mut self) -> Run {
+        use std::os::unix::process::ExitStatusExt;
+        let deadline = Instant::now() + PATIENCE;
+        let mut in_time = true;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > deadline && in_time => {
+                    in_time = false;
+                    let _ = self.child.kill();
+                }
+                None => sleep(Duration::from_millis(2)),
+            }
+        };
+        let (stdout, stderr) = (self.stdout.join().unwrap(), self.stderr.join().unwrap());
+        assert!(in_time, "the run took more than {PATIENCE:?}\n{stdout}\n{stderr}");
+        let report = stdout.lines().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let status = status.code().unwrap_or_else(|| -status.signal().expect("it ended by a signal"));
+        Run { status, report, stdout, stderr }
+    }
+}
+
+impl Run {
+    /// A number of the report about a side, such as `copied`.
+    pub(crate) fn number(&self, side: Side, what: &str) -> u64 {
+        let number = &self.report[side.as_str()][what];
+        number.as_u64().unwrap_or_else(|| panic!("the report has no {side}.{what}:\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// A number of the report about both sides.
+    pub(crate) fn numbers(&self, what: &str) -> [u64; 2] {
+        Side::BOTH.map(|side| self.number(side, what))
+    }
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut octets = Vec::new();
+        let _ = stream.read_to_end(&mut octets);
+        String::from_utf8_lossy(&octets).into_owned()
+    })
+}

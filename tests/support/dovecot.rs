@@ -1,0 +1,458 @@
+//! A private Dovecot: its own directory, its own port on 127.0.0.1, started and ended by the test that needs it.
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::certificate::Certificate;
+use super::imap::Client;
+
+/// The password of every user.
+pub(crate) const PASSWORD: &str = "secret";
+
+/// The user that a test works with when it does not say which.
+pub(crate) const USER: &str = "alice";
+
+/// How a server is set up.
+#[derive(Clone)]
+pub(crate) struct Options {
+    /// The hierarchy separator.
+    pub(crate) separator: char,
+    /// What stands before every name but INBOX, such as `INBOX.`.
+    pub(crate) prefix: &'static str,
+    /// How mail is stored.
+    pub(crate) format: Format,
+    /// With one, the server offers STARTTLS on its port and TLS on a second one.
+    pub(crate) certificate: Option<Certificate>,
+    /// Capabilities that are not announced. Dovecot still understands what belongs to them.
+    pub(crate) unannounced: &'static [&'static str],
+    /// Plugins for mail access, and more for IMAP: `("quota", "quota imap_quota")`.
+    pub(crate) plugins: Option<(&'static str, &'static str)>,
+    /// Settings at the end of the configuration.
+    pub(crate) extra: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            separator: '/',
+            prefix: "",
+            format: Format::Mdbox,
+            certificate: None,
+            unannounced: &[],
+            plugins: None,
+            extra: String::new(),
+        }
+    }
+}
+
+/// How mail is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Many messages a file: fast.
+    Mdbox,
+    /// Maildir++, one file a message.
+    Maildir,
+}
+
+impl Format {
+    fn location(self) -> &'static str {
+        match self {
+            Format::Mdbox => "mdbox:~/mdbox",
+            Format::Maildir => "maildir:~/Maildir",
+        }
+    }
+}
+
+/// Everything that a Dovecot 2.3 announces after the login.
+const CAPABILITIES: &str = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY \
+    THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE \
+    UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS \
+    BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE";
+
+/// Ends the daemon and all that it started as soon as the test lets go of the pipe, however the test itself ends.
+const KEEPER: &str = r#"
+    { "$1" -F -c "$2" </dev/null; : >"$3"; } &
+    read -r _
+    trap : TERM
+    kill -TERM 0
+    sleep 0.1
+    kill -KILL 0
+"#;
+
+/// A running server.
+pub(crate) struct Dovecot {
+    directory: TempDir,
+    options: Options,
+    /// The keeper of the daemon; none while the server is stopped.
+    keeper: Option<Child>,
+    port: u16,
+    tls_port: u16,
+}
+
+impl Dovecot {
+    /// Starts a server and waits until it greets.
+    pub(crate) fn start(options: Options) -> Dovecot {
+        let directory = short_directory();
+        for name in ["run", "state", "etc", "log", "home"] {
+            fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        let mut dovecot = Dovecot { directory, options, keeper: None, port: 0, tls_port: 0 };
+        dovecot.start_again();
+        dovecot
+    }
+
+    /// Starts a stopped server over the same mail. The port may be another one.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.keeper.is_none(), "the server runs already");
+        let daemon = find("dovecot", &["/usr/sbin", "/usr/local/sbin"]);
+        for _ in 0..10 {
+            self.port = free_port();
+            self.tls_port = free_port();
+            self.write_configuration();
+            // A socket left over from an earlier run makes the authentication service complain.
+            let _ = fs::remove_dir_all(self.path("run"));
+            fs::create_dir(self.path("run")).unwrap();
+            let _ = fs::remove_file(self.path("ended"));
+            let errors = fs::File::create(self.path("log/stderr")).unwrap();
+            let keeper = Command::new("sh")
+                .args(["-c", KEEPER, "keeper"])
+                .args([daemon.as_path(), &self.configuration(), &self.path("ended")])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(errors)
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            self.keeper = Some(keeper);
+            if self.greets() {
+                return;
+            }
+            self.stop();
+        }
+        panic!("dovecot did not start:\n{}", self.log());
+    }
+
+    /// Starts the server over the same mail with other options.
+    pub(crate) fn restart(&mut self, options: Options) {
+        self.stop();
+        self.options = options;
+        self.start_again();
+    }
+
+    /// Ends the server; the mail stays.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            keeper.wait().unwrap();
+        }
+    }
+
+    /// The port for plain IMAP, and STARTTLS where there is a certificate.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The port for TLS from the first octet.
+    pub(crate) fn tls_port(&self) -> u16 {
+        assert!(self.options.certificate.is_some(), "the server has no certificate");
+        self.tls_port
+    }
+
+    /// The options it was started with.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// A witness that has logged in as `user`.
+    pub(crate) fn witness_of(&self, user: &str) -> Client {
+        self.make_home(user);
+        let mut client = Client::connect(self.port, self.options.prefix);
+        client.login(user, PASSWORD);
+        client
+    }
+
+    /// A witness that has logged in as the usual user.
+    pub(crate) fn witness(&self) -> Client {
+        self.witness_of(USER)
+    }
+
+    /// The shell command that speaks IMAP for `user` on its standard input and output, without the daemon.
+    pub(crate) fn tunnel(&self, user: &str) -> String {
+        let home = self.make_home(user);
+        let imap = find("imap", &["/usr/lib/dovecot", "/usr/libexec/dovecot"]);
+        format!(
+            "exec env USER={user} HOME={} {} -c {} 2>>{}",
+            home.display(),
+            imap.display(),
+            self.path("etc/tunnel.conf").display(),
+            self.path("log/tunnel").display(),
+        )
+    }
+
+    /// Runs `doveadm` on the running server and gives what it prints.
+    pub(crate) fn doveadm(&self, arguments: &[&str]) -> String {
+        let output = Command::new(find("doveadm", &["/usr/bin", "/usr/local/bin"]))
+            .arg("-c")
+            .arg(self.configuration())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "doveadm {arguments:?}: {errors}\n{}", self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Where a user's mail lies.
+    pub(crate) fn home(&self, user: &str) -> PathBuf {
+        self.path("home").join(user)
+    }
+
+    /// What the server complained about in its logs.
+    pub(crate) fn log(&self) -> String {
+        let mut text = String::new();
+        for name in ["log/stderr", "log/dovecot", "log/tunnel"] {
+            let log = fs::read_to_string(self.path(name)).unwrap_or_default();
+            for line in log.lines().filter(|line| !line.contains(": Info: ")) {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+        text
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.path("etc/dovecot.conf")
+    }
+
+    fn make_home(&self, user: &str) -> PathBuf {
+        let home = self.home(user);
+        if !home.exists() {
+            fs::create_dir(&home).unwrap();
+            let account = MailAccount::ours();
+            if account.is_other {
+                chown(&home, Some(account.uid), Some(account.gid)).unwrap();
+            }
+        }
+        home
+    }
+
+    /// Whether it is this very server that answers on the port, and not one that took the port meanwhile.
+    fn greets(&self) -> bool {
+        let name = self.name();
+        let patience = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < patience && !self.path("ended").exists() {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                let mut greeting = String::new();
+                let _ = BufReader::new(stream).read_line(&mut greeting);
+                return greeting.contains(&name);
+            }
+            sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    /// Names this server among all that may run on the machine; its greeting says it.
+    fn name(&self) -> String {
+        format!("bed-{}-{}", std::process::id(), self.port)
+    }
+
+    fn write_configuration(&self) {
+        let account = MailAccount::ours();
+        let mut tunnel = self.mail_settings();
+        let _ = write!(tunnel, "log_path = {}\n{}\n", self.path("log/tunnel").display(), self.options.extra);
+        let _ = write!(tunnel, "base_dir = {}\nssl = no\n", self.path("run").display());
+        if account.is_other {
+            let _ = write!(tunnel, "mail_uid = {}\nmail_gid = {}\n", account.uid, account.gid);
+        }
+        fs::write(self.path("etc/tunnel.conf"), tunnel).unwrap();
+        fs::write(self.configuration(), self.daemon_settings(&account)).unwrap();
+        // The mail user writes there when the server runs as root.
+        for name in ["log", "state"] {
+            fs::set_permissions(self.path(name), Permissions::from_mode(0o777)).unwrap();
+        }
+    }
+
+    fn mail_settings(&self) -> String {
+        let Options { separator, prefix, format, plugins, unannounced, .. } = &self.options;
+        let separator = if *separator == '\\' { "\\\\".to_owned() } else { separator.to_string() };
+        let (for_mail, for_imap) = plugins.unwrap_or_default();
+        let announced = match unannounced {
+            [] => String::new(),
+            some => {
+                let all = CAPABILITIES.split_whitespace().filter(|capability| !some.contains(capability));
+                format!(
+                    "imap_capability = {}
+",
+                    all.collect::<Vec<_>>().join(" ")
+                )
+            }
+        };
+        format!(
+            "protocols = imap
+first_valid_uid = 1
+first_valid_gid = 1
+mail_fsync = never
+mail_location = {location}
+mail_plugins = {for_mail}
+{announced}namespace inbox {{
+  inbox = yes
+  separator = \"{separator}\"
+  prefix = \"{prefix}\"
+}}
+protocol imap {{
+  mail_plugins = {for_imap}
+  mail_max_userip_connections = 1000
+}}
+",
+            location = format.location(),
+        )
+    }
+
+    fn daemon_settings(&self, account: &MailAccount) -> String {
+        let root = self.directory.path().display();
+        let port = self.port;
+        let tls = match &self.options.certificate {
+            None => "ssl = no\n".to_owned(),
+            Some(certificate) => {
+                let (chain, key) = certificate.files();
+                format!("ssl = yes\nssl_cert = <{}\nssl_key = <{}\n", chain.display(), key.display())
+            }
+        };
+        let tls_port = if self.options.certificate.is_some() { self.tls_port } else { 0 };
+        format!(
+            "base_dir = {root}/run
+state_dir = {root}/state
+instance_name = bed{port}
+listen = 127.0.0.1
+login_greeting = {name}
+log_path = {root}/log/dovecot
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+auth_failure_delay = 0
+{tls}{mail}passdb {{
+  driver = static
+  args = password={PASSWORD}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={root}/home/%u
+}}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  service_count = 0
+  client_limit = 1000
+  process_min_avail = 1
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service imap {{
+  process_limit = 512
+}}
+{extra}
+",
+            name = self.name(),
+            user = account.name,
+            group = account.group,
+            mail = self.mail_settings(),
+            uid = account.uid,
+            gid = account.gid,
+            extra = self.options.extra,
+        )
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The account that mail belongs to: nobody when we are root, for Dovecot gives root no mail; otherwise ourselves.
+struct MailAccount {
+    name: String,
+    group: String,
+    uid: u32,
+    gid: u32,
+    is_other: bool,
+}
+
+impl MailAccount {
+    fn ours() -> MailAccount {
+        let user = rustix::process::geteuid();
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        let entry = passwd
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| if user.is_root() { fields[0] == "nobody" } else { fields[2] == user.as_raw().to_string() })
+            .expect("Dovecot wants an account that has a name");
+        let groups = fs::read_to_string("/etc/group").unwrap();
+        let group = groups
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| fields[2] == entry[3])
+            .expect("Dovecot wants a group that has a name");
+        MailAccount {
+            name: entry[0].to_owned(),
+            group: group[0].to_owned(),
+            uid: entry[2].parse().unwrap(),
+            gid: entry[3].parse().unwrap(),
+            is_other: user.is_root(),
+        }
+    }
+}
+
+/// A directory with a path short enough for the sockets in it, open to the mail user.
+pub(crate) fn short_directory() -> TempDir {
+    let usual = std::env::temp_dir();
+    // A socket's path has 108 octets; Dovecot's own names below need some 40 of them.
+    let parent = if usual.as_os_str().len() > 50 { Path::new("/tmp") } else { &usual };
+    let directory = tempfile::Builder::new().prefix("ii-").tempdir_in(parent).unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn find(program: &str, usual: &[&str]) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    usual
+        .iter()
+        .map(PathBuf::from)
+        .chain(std::env::split_paths(&path))
+        .map(|directory| directory.join(program))
+        .find(|file| file.exists())
+        .unwrap_or_else(|| panic!("{program} is missing: install dovecot-imapd (contrib/test does)"))
+}

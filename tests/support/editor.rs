@@ -1,0 +1,507 @@
+//! Two users of one account, one on each side, who edit at random; and what must have become of it once all is in line.
+//!
+//! The editor never makes an edit whose outcome would be a matter of taste. Everything else goes: the same mailbox is
+//! renamed on one side while mail is appended to it on the other, a message is flagged here and expunged there, moved
+//! to two places at once, or copied while its flags change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use interimap::mail::{Both, Side};
+
+use super::imap::Client;
+use super::mail::{Made, Writer};
+use super::random::Random;
+use super::snapshot::{Snapshot, digest, instant};
+
+/// Names that mailboxes get when they are created. Children may come before their parents.
+const NAMES: &[&str] =
+    &["Work", "Work/2025", "Work/2026", "Lists", "Lists/rust", "Größe", "Größe/日本 語", "R&D", "a b", "Ärger/x/y"];
+
+/// Flags and keywords that users set and clear.
+const FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$Forwarded", "$Junk", "todo"];
+
+/// The two users.
+pub(crate) struct Editor {
+    random: Random,
+    writer: Writer,
+    letters: BTreeMap<String, Made>,
+    places: Vec<Place>,
+    /// Counts the phases: within one, no synchronization takes place.
+    phase: u32,
+    renames: u32,
+    log: String,
+}
+
+/// A mailbox, whatever it is called.
+#[derive(Debug, Default)]
+struct Place {
+    /// What it is called on each side, where it exists.
+    names: Both<Option<String>>,
+    /// What it was called on both sides when they were last in line.
+    base_name: Option<String>,
+    /// The side that deleted it.
+    deleted_by: Option<Side>,
+    /// The side that renamed it.
+    renamed_by: Option<Side>,
+    /// The sides that created it.
+    created_by: BTreeSet<Side>,
+    /// Whether the user was subscribed when the sides were last in line.
+    subscribed: bool,
+    /// The sides on which the subscription was turned round.
+    resubscribed_by: BTreeSet<Side>,
+    /// The phase of the last edit of the mailbox as a whole.
+    touched: Option<u32>,
+    messages: BTreeMap<String, Item>,
+}
+
+/// A message in a mailbox. No mailbox ever holds two with one token, so that the outcome is defined.
+#[derive(Clone, Debug, Default)]
+struct Item {
+    /// Its flags when it came to be, or when the sides were last in line.
+    flags: BTreeSet<&'static str>,
+    /// The flags that each side has turned round since.
+    turned: Both<BTreeSet<&'static str>>,
+    /// The side on which it came to be since the sides were last in line.
+    fresh_on: Option<Side>,
+    /// The sides on which a user expunged it or moved it away.
+    gone_on: BTreeSet<Side>,
+    /// Whether a side moved it, so that flags changed elsewhere would have no place to go.
+    moved: bool,
+    /// The sides on which it was copied elsewhere. Were it expunged there too, it would look moved.
+    copied_on: BTreeSet<Side>,
+    /// How often it was appended.
+    copies: usize,
+    /// The phase of the last edit.
+    touched: Option<u32>,
+}
+
+impl Item {
+    fn is_seen_by(&self, side: Side) -> bool {
+        self.fresh_on.is_none_or(|origin| origin == side) && !self.gone_on.contains(&side)
+    }
+
+    /// Whether it was last edited in an earlier phase, so that nobody knows what each side holds.
+    fn is_in_flight(&self, phase: u32) -> bool {
+        self.touched.is_some_and(|touched| touched != phase)
+    }
+
+    fn flags_on(&self, side: Side) -> BTreeSet<&'static str> {
+        self.flags.symmetric_difference(&self.turned[side]).copied().collect()
+    }
+
+    /// Three-way, flag by flag: whatever a side turned round is turned round.
+    fn merged_flags(&self) -> BTreeSet<String> {
+        let turned: BTreeSet<_> = self.turned.local.union(&self.turned.remote).copied().collect();
+        self.flags.symmetric_difference(&turned).map(|flag| flag.to_ascii_lowercase()).collect()
+    }
+}
+
+impl Place {
+    fn name_on(&self, side: Side) -> Option<&str> {
+        self.names[side].as_deref()
+    }
+
+    fn is_in_flight(&self, phase: u32) -> bool {
+        self.touched.is_some_and(|touched| touched != phase)
+    }
+
+    /// What it must be called in the end.
+    fn settled_name(&self) -> Option<&str> {
+        let named_by = self.renamed_by.or(self.created_by.first().copied());
+        let survivor = self.deleted_by.map(Side::other);
+        match named_by.or(survivor) {
+            Some(side) => self.name_on(side),
+            None => self.name_on(Side::Local),
+        }
+    }
+
+    /// Whether the side that did not delete it has put something into it meanwhile, so that it must stay.
+    fn has_news_for(&self, side: Side) -> bool {
+        self.messages.values().any(|item| item.fresh_on == Some(side.other()) && item.is_seen_by(side.other()))
+    }
+}
+
+impl Editor {
+    /// Two users who meet an account that is empty on both sides.
+    pub(crate) fn new(seed: u64) -> Editor {
+        let inbox = Place {
+            names: Both::from_fn(|_| Some("INBOX".to_owned())),
+            base_name: Some("INBOX".to_owned()),
+            ..Place::default()
+        };
+        Editor {
+            random: Random::new(seed),
+            writer: Writer::new(&format!("s{seed}"), seed),
+            letters: BTreeMap::new(),
+            places: vec![inbox],
+            phase: 0,
+            renames: 0,
+            log: format!("seed {seed}\n"),
+        }
+    }
+
+    /// So many edits, each on a side drawn by lot. No synchronization may run meanwhile.
+    pub(crate) fn edit(&mut self, clients: &mut Both<Client>, edits: u64) {
+        self.edit_as(&Side::BOTH, clients, edits);
+    }
+
+    /// The same, where only the users of those sides edit.
+    pub(crate) fn edit_as(&mut self, users: &[Side], clients: &mut Both<Client>, edits: u64) {
+        self.phase += 1;
+        let _ = writeln!(self.log, "phase {}", self.phase);
+        for _ in 0..edits {
+            let side = *self.random.pick(users).expect("somebody edits");
+            let client = &mut clients[side];
+            match self.random.below(100) {
+                0..=29 => self.append(side, client),
+                30..=49 => self.flag(side, client),
+                50..=59 => self.expunge(side, client),
+                60..=67 => self.copy(side, client),
+                68..=77 => self.relocate(side, client),
+                78..=87 => self.create(side, users, clients),
+                88..=91 => self.rename(side, client),
+                92..=94 => self.delete(side, client),
+                _ => self.subscribe(side, client),
+            }
+        }
+    }
+
+    /// The edits so far, for the message of a failed test.
+    pub(crate) fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// Compares an account that is in line again with what the edits imply; what differs, a line each.
+    pub(crate) fn surprises(&self, found: &Snapshot) -> String {
+        let mut text = String::new();
+        let mut expected = BTreeSet::new();
+        for place in &self.places {
+            let Some(name) = place.settled_name() else { continue };
+            let may_exist = place.deleted_by.is_none_or(|side| place.has_news_for(side));
+            if !may_exist {
+                if found.mailboxes.contains_key(name) {
+                    let _ = writeln!(text, "{name}: was deleted and is there");
+                }
+                expected.insert(name);
+                continue;
+            }
+            expected.insert(name);
+            let Some(mailbox) = found.mailboxes.get(name) else {
+                let _ = writeln!(text, "{name}: is not there");
+                continue;
+            };
+            let simple = place.created_by.is_empty() && place.renamed_by.is_none() && place.deleted_by.is_none();
+            let subscribed = place.subscribed == place.resubscribed_by.is_empty();
+            if simple && mailbox.subscribed != subscribed {
+                let _ = writeln!(text, "{name}: subscribed is {}", mailbox.subscribed);
+            }
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for message in &mailbox.messages {
+                *counts.entry(&message.content.token).or_default() += 1;
+            }
+            for (token, item) in &place.messages {
+                let count = counts.remove(token.as_str()).unwrap_or_default();
+                let wanted = if item.gone_on.is_empty() { item.copies } else { 0 };
+                // Of a mailbox that one side deleted, what the other one still had may stay or go.
+                let optional = place.deleted_by.is_some_and(|side| item.is_seen_by(side.other()));
+                if count != wanted && !(optional && count <= item.copies) {
+                    let _ = writeln!(text, "{name}: {count} and not {wanted} of {token}: {item:?}");
+                }
+            }
+            for (token, count) in counts {
+                let _ = writeln!(text, "{name}: {count} of {token}, which nobody put there");
+            }
+            for message in &mailbox.messages {
+                let content = &message.content;
+                let Some(item) = place.messages.get(&content.token) else { continue };
+                let lost_a_side = place.deleted_by.is_some() && item.fresh_on.is_none();
+                if content.flags != item.merged_flags() && !lost_a_side {
+                    let _ = writeln!(text, "{name}: {} has flags {:?}: {item:?}", content.token, content.flags);
+                }
+                let letter = &self.letters[&content.token];
+                if content.digest != digest(&letter.body) || content.date != instant(&letter.date) {
+                    let _ = writeln!(text, "{name}: {} is not what was appended: {content:?}", content.token);
+                }
+            }
+        }
+        for name in found.names() {
+            if !expected.contains(name) {
+                let _ = writeln!(text, "{name}: nobody made this mailbox");
+            }
+        }
+        text
+    }
+
+    /// Takes an account that is in line as the ground for further edits.
+    pub(crate) fn adopt(&mut self, found: &Snapshot) {
+        self.places.clear();
+        for (name, mailbox) in &found.mailboxes {
+            let mut place = Place {
+                names: Both::from_fn(|_| Some(name.clone())),
+                base_name: Some(name.clone()),
+                subscribed: mailbox.subscribed,
+                ..Place::default()
+            };
+            for message in &mailbox.messages {
+                let item = place.messages.entry(message.content.token.clone()).or_default();
+                item.copies += 1;
+                let has = |flag: &&&str| message.content.flags.contains(&flag.to_ascii_lowercase());
+                item.flags = FLAGS.iter().filter(has).copied().collect();
+            }
+            self.places.push(place);
+        }
+        let _ = writeln!(self.log, "in line");
+    }
+
+    /// One of the mailboxes that a side sees and may put something into.
+    fn open_place(&mut self, side: Side) -> Option<usize> {
+        let phase = self.phase;
+        let usable = |place: &Place| place.name_on(side).is_some() && !place.is_in_flight(phase);
+        let open: Vec<usize> = (0..self.places.len()).filter(|at| usable(&self.places[*at])).collect();
+        self.random.pick(&open).copied()
+    }
+
+    /// One of the messages that a side sees and may do that to: mailbox and token.
+    fn open_item(&mut self, side: Side, may: impl Fn(&Item) -> bool) -> Option<(usize, String)> {
+        let phase = self.phase;
+        let mut open = Vec::new();
+        for (at, place) in self.places.iter().enumerate() {
+            if place.name_on(side).is_some() && !place.is_in_flight(phase) {
+                let usable = |item: &Item| item.is_seen_by(side) && !item.is_in_flight(phase) && item.copies == 1;
+                let items = place.messages.iter().filter(|(_, item)| usable(item) && may(item));
+                open.extend(items.map(|(token, _)| (at, token.clone())));
+            }
+        }
+        self.random.pick(&open).cloned()
+    }
+
+    fn name(&self, at: usize, side: Side) -> String {
+        self.places[at].name_on(side).expect("the mailbox was drawn because it exists there").to_owned()
+    }
+
+    /// A message that is about to be edited.
+    fn item(&mut self, at: usize, token: &str) -> &mut Item {
+        let phase = self.phase;
+        let item = self.places[at].messages.get_mut(token).expect("the message was drawn from there");
+        item.touched = Some(phase);
+        item
+    }
+
+    fn draw_flags(&mut self) -> BTreeSet<&'static str> {
+        let count = self.random.below(4);
+        (0..count).map(|_| *self.random.pick(FLAGS).expect("there are flags")).collect()
+    }
+
+    fn append(&mut self, side: Side, client: &mut Client) {
+        let Some(at) = self.open_place(side) else { return };
+        let name = self.name(at, side);
+        let flags = self.draw_flags();
+        let words = join(&flags);
+        let mut letters: Vec<Made> = (0..=self.random.below(3)).map(|_| self.writer.write()).collect();
+        // Sometimes the very same message arrives twice.
+        if self.random.percent(10) {
+            letters.push(letters[0].clone());
+        }
+        let tokens: Vec<&str> = letters.iter().map(|letter| letter.token.as_str()).collect();
+        let _ = writeln!(self.log, "{side}: append {tokens:?} ({words}) to {name}");
+        let messages: Vec<_> = letters.iter().map(|letter| letter.flagged(&words)).collect();
+        client.append_many(&name, &messages.iter().collect::<Vec<_>>());
+        for letter in letters {
+            let token = letter.token.clone();
+            let fresh = Item { flags: flags.clone(), fresh_on: Some(side), ..Item::default() };
+            self.places[at].messages.entry(token.clone()).or_insert(fresh).copies += 1;
+            self.item(at, &token);
+            self.letters.insert(token, letter);
+        }
+    }
+
+    fn flag(&mut self, side: Side, client: &mut Client) {
+        let Some((at, token)) = self.open_item(side, |item| !item.moved) else { return };
+        let flag = *self.random.pick(FLAGS).expect("there are flags");
+        // A user who changes their mind twice has changed nothing; the program need not notice.
+        let twice = self.random.percent(15);
+        let name = self.name(at, side);
+        let item = self.item(at, &token);
+        if item.turned[side].contains(flag) {
+            return;
+        }
+        let set = !item.flags.contains(flag);
+        if !twice {
+            item.turned[side].insert(flag);
+        }
+        let (first, second) = if set { ("+FLAGS", "-FLAGS") } else { ("-FLAGS", "+FLAGS") };
+        let _ = writeln!(self.log, "{side}: {first} {flag} of {token} in {name}, twice: {twice}");
+        client.select(&name);
+        let uid = client.find(&token);
+        client.run(&format!("UID STORE {uid} {first} ({flag})"));
+        if twice {
+            client.run(&format!("UID STORE {uid} {second} ({flag})"));
+        }
+        client.run("UNSELECT");
+    }
+
+    fn expunge(&mut self, side: Side, client: &mut Client) {
+        let Some((at, token)) = self.open_item(side, |item| !item.copied_on.contains(&side)) else { return };
+        let name = self.name(at, side);
+        let _ = writeln!(self.log, "{side}: expunge {token} from {name}");
+        client.select(&name);
+        let uid = client.find(&token);
+        client.run(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
+        client.run(&format!("UID EXPUNGE {uid}"));
+        client.run("UNSELECT");
+        self.item(at, &token).gone_on.insert(side);
+    }
+
+    fn copy(&mut self, side: Side, client: &mut Client) {
+        let Some((from, token)) = self.open_item(side, |_| true) else { return };
+        let Some(to) = self.open_place(side) else { return };
+        if self.places[to].messages.contains_key(&token) {
+            return;
+        }
+        let item = self.item(from, &token);
+        item.copied_on.insert(side);
+        let flags = item.flags_on(side);
+        self.carry(side, client, "COPY", (from, to), &token, flags);
+    }
+
+    fn relocate(&mut self, side: Side, client: &mut Client) {
+        // Flags changed on the other side of what is moved here would have two homes to choose from.
+        let Some((from, token)) = self.open_item(side, |item| item.turned[side.other()].is_empty()) else { return };
+        let Some(to) = self.open_place(side) else { return };
+        if self.places[to].messages.contains_key(&token) {
+            return;
+        }
+        let item = self.item(from, &token);
+        item.moved = true;
+        item.gone_on.insert(side);
+        let flags = item.flags_on(side);
+        self.carry(side, client, "MOVE", (from, to), &token, flags);
+    }
+
+    fn carry(
+        &mut self,
+        side: Side,
+        client: &mut Client,
+        word: &str,
+        (from, to): (usize, usize),
+        token: &str,
+        flags: BTreeSet<&'static str>,
+    ) {
+        let (source, target) = (self.name(from, side), self.name(to, side));
+        let _ = writeln!(self.log, "{side}: {word} {token} from {source} to {target}");
+        client.select(&source);
+        let uid = client.find(token);
+        client.about(&format!("UID {word} {uid} {{}}"), &[&target]);
+        client.run("UNSELECT");
+        let fresh = Item { flags, fresh_on: Some(side), copies: 1, ..Item::default() };
+        self.places[to].messages.insert(token.to_owned(), fresh);
+        self.item(to, token);
+    }
+
+    fn create(&mut self, side: Side, users: &[Side], clients: &mut Both<Client>) {
+        let name = *self.random.pick(NAMES).expect("there are names");
+        if self.is_taken(name) {
+            return;
+        }
+        let sides: Vec<Side> = if self.random.percent(20) { users.to_vec() } else { vec![side] };
+        let mut place = Place { touched: Some(self.phase), ..Place::default() };
+        for side in sides {
+            let _ = writeln!(self.log, "{side}: create {name}");
+            clients[side].about("CREATE {}", &[name]);
+            place.names[side] = Some(name.to_owned());
+            place.created_by.insert(side);
+        }
+        self.places.push(place);
+    }
+
+    /// Whether any mailbox bears that name on a side or did so at the beginning, or a mailbox above it is being changed.
+    fn is_taken(&self, name: &str) -> bool {
+        self.places.iter().any(|place| {
+            let names = Side::BOTH.into_iter().filter_map(|side| place.name_on(side)).chain(place.base_name.as_deref());
+            let unsettled = place.deleted_by.is_some() || place.renamed_by.is_some();
+            names.into_iter().any(|other| other == name || (unsettled && is_below(name, other)))
+        })
+    }
+
+    /// Whether the place, as a whole, may be changed by that side.
+    fn is_untouched(&self, at: usize) -> bool {
+        let place = &self.places[at];
+        place.touched.is_none() && place.base_name.as_deref() != Some("INBOX")
+    }
+
+    fn rename(&mut self, side: Side, client: &mut Client) {
+        let candidates: Vec<usize> = (0..self.places.len()).filter(|at| self.is_untouched(*at)).collect();
+        let Some(&at) = self.random.pick(&candidates) else { return };
+        let old = self.name(at, side);
+        let family: Vec<usize> = (0..self.places.len())
+            .filter(|other| {
+                let names = Side::BOTH.into_iter().filter_map(|side| self.places[*other].name_on(side));
+                names.into_iter().any(|name| name == old || is_below(name, &old))
+            })
+            .collect();
+        if !family.iter().all(|other| self.is_untouched(*other)) {
+            return;
+        }
+        self.renames += 1;
+        let parent = if self.random.percent(30) { "Moved/" } else { "" };
+        let new = format!("{parent}ren {}", self.renames);
+        let _ = writeln!(self.log, "{side}: rename {old} to {new}");
+        client.about("RENAME {} {}", &[&old, &new]);
+        for other in family {
+            let name = self.name(other, side);
+            let place = &mut self.places[other];
+            place.names[side] = Some(format!("{new}{}", &name[old.len()..]));
+            place.renamed_by = Some(side);
+            place.touched = Some(self.phase);
+        }
+    }
+
+    fn delete(&mut self, side: Side, client: &mut Client) {
+        let candidates: Vec<usize> = (0..self.places.len()).filter(|at| self.is_untouched(*at)).collect();
+        let Some(&at) = self.random.pick(&candidates) else { return };
+        let name = self.name(at, side);
+        // A mailbox above a new one is not certain to go.
+        let holds_others = self.places.iter().any(|other| {
+            other.touched.is_some()
+                && Side::BOTH.iter().any(|side| other.name_on(*side).is_some_and(|n| is_below(n, &name)))
+        });
+        // What was moved or copied out of it would look moved all the same.
+        let phase = self.phase;
+        let leaves = |item: &Item| item.moved || !item.copied_on.is_empty() || item.is_in_flight(phase);
+        let was_emptied = self.places[at].messages.values().any(leaves);
+        if holds_others || was_emptied {
+            return;
+        }
+        let _ = writeln!(self.log, "{side}: delete {name}");
+        client.about("DELETE {}", &[&name]);
+        let place = &mut self.places[at];
+        // What only this side had ever seen is gone for good.
+        place.messages.retain(|_, item| item.fresh_on != Some(side));
+        place.names[side] = None;
+        place.deleted_by = Some(side);
+        place.touched = Some(self.phase);
+    }
+
+    fn subscribe(&mut self, side: Side, client: &mut Client) {
+        let Some(at) = self.open_place(side) else { return };
+        let name = self.name(at, side);
+        let phase = self.phase;
+        let place = &mut self.places[at];
+        if !place.resubscribed_by.insert(side) || place.renamed_by.is_some() {
+            return;
+        }
+        place.touched = place.touched.or(Some(phase));
+        let word = if place.subscribed { "UNSUBSCRIBE" } else { "SUBSCRIBE" };
+        let _ = writeln!(self.log, "{side}: {word} {name}");
+        client.about(&format!("{word} {{}}"), &[&name]);
+    }
+}
+
+fn is_below(name: &str, parent: &str) -> bool {
+    name.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn join(flags: &BTreeSet<&'static str>) -> String {
+    flags.iter().copied().collect::<Vec<_>>().join(" ")
+}

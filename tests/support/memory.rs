@@ -1,0 +1,460 @@
+//! A server in memory behind the port: what the model is checked against, with a fuse that ends a run at any effect.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use interimap::mail::{
+    Access, Fingerprint, FlagChange, FlagSet, HeaderDigest, InternalDate, MailboxName, MailboxStatus, ModSeq,
+    Observation, PermanentFlags, Silence, Subscription, Uid, UidSet, UidValidity,
+};
+use interimap::store::{
+    Appended, Body, Cause, Error, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile, Store, Stored,
+    Traffic, UidScope, Wanted,
+};
+use tokio::sync::mpsc;
+
+/// How the store looks at its mailboxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observer {
+    /// Only what changed since a checkpoint.
+    Qresync,
+    /// Every message, every time.
+    Full,
+}
+
+/// A message that is held.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub flags: FlagSet,
+    pub internal_date: InternalDate,
+    pub octets: Bytes,
+    modseq: u64,
+}
+
+/// A mailbox that is held.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    pub uid_validity: UidValidity,
+    pub uid_next: u32,
+    pub modseq: u64,
+    pub messages: BTreeMap<Uid, Held>,
+    pub subscription: Subscription,
+    pub access: Access,
+    pub permanent_flags: PermanentFlags,
+    expunged: Vec<(Uid, u64)>,
+}
+
+impl Mailbox {
+    fn new(uid_validity: u32) -> Mailbox {
+        Mailbox {
+            uid_validity: UidValidity::new(uid_validity).unwrap(),
+            uid_next: 1,
+            modseq: 1,
+            messages: BTreeMap::new(),
+            subscription: Subscription::Unsubscribed,
+            access: Access::ReadWrite,
+            permanent_flags: PermanentFlags::all(),
+            expunged: Vec::new(),
+        }
+    }
+
+    /// Puts a message in, as a user's program would.
+    pub fn deliver(&mut self, octets: impl Into<Bytes>, internal_date: InternalDate, flags: FlagSet) -> Uid {
+        self.modseq += 1;
+        let uid = Uid::new(self.uid_next).unwrap();
+        self.uid_next += 1;
+        self.messages.insert(uid, Held { flags, internal_date, octets: octets.into(), modseq: self.modseq });
+        uid
+    }
+
+    /// Changes flags, as a user's program would.
+    pub fn reflag(&mut self, uid: Uid, change: &FlagChange) {
+        let Some(held) = self.messages.get_mut(&uid) else { return };
+        let flags = change.applied_to(&held.flags);
+        if flags != held.flags {
+            self.modseq += 1;
+            held.flags = flags;
+            held.modseq = self.modseq;
+        }
+    }
+
+    /// Expunges, as a user's program would.
+    pub fn expunge(&mut self, uid: Uid) {
+        if self.messages.remove(&uid).is_some() {
+            self.modseq += 1;
+            self.expunged.push((uid, self.modseq));
+        }
+    }
+
+    /// What STATUS would answer.
+    pub fn status(&self) -> MailboxStatus {
+        MailboxStatus {
+            uid_validity: self.uid_validity,
+            uid_next: Uid::new(self.uid_next).unwrap(),
+            highest_modseq: ModSeq::new(self.modseq),
+            messages: self.messages.len() as u32,
+        }
+    }
+
+    fn observed(&self, wanted: &Wanted, observer: Observer) -> Observation {
+        let resumable = wanted.since.filter(|since| {
+            observer == Observer::Qresync
+                && since.uid_validity == self.uid_validity
+                && since.uid_next.get() <= self.uid_next
+                && since.highest_modseq.is_some_and(|modseq| modseq.get() <= self.modseq)
+        });
+        let since = resumable.and_then(|since| since.highest_modseq).map_or(0, ModSeq::get);
+        let reported = self.messages.iter().filter(|(_, held)| held.modseq > since);
+        let vanished = self.expunged.iter().filter(|(_, modseq)| *modseq > since).map(|(uid, _)| *uid).collect();
+        Observation {
+            status: self.status(),
+            permanent_flags: self.permanent_flags.clone(),
+            access: self.access,
+            messages: reported.map(|(uid, held)| (*uid, held.flags.clone())).collect(),
+            silence: if resumable.is_some() { Silence::Unchanged { vanished } } else { Silence::Gone },
+        }
+    }
+}
+
+/// Everything one side holds.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub mailboxes: BTreeMap<MailboxName, Mailbox>,
+    next_uid_validity: u32,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        let mut server = Server { mailboxes: BTreeMap::new(), next_uid_validity: 100 };
+        server.create(&MailboxName::inbox());
+        server
+    }
+}
+
+impl Server {
+    pub fn create(&mut self, name: &MailboxName) -> &mut Mailbox {
+        self.next_uid_validity += 1;
+        let uid_validity = self.next_uid_validity;
+        self.mailboxes.entry(name.clone()).or_insert_with(|| Mailbox::new(uid_validity))
+    }
+
+    pub fn rename(&mut self, from: &MailboxName, to: &MailboxName) {
+        let moved: Vec<(MailboxName, MailboxName)> =
+            self.mailboxes.keys().filter_map(|name| Some((name.clone(), name.renamed(from, to)?))).collect();
+        for (from, to) in moved {
+            if let Some(mailbox) = self.mailboxes.remove(&from) {
+                self.mailboxes.insert(to, mailbox);
+            }
+        }
+        if from.is_inbox() {
+            self.create(from);
+        }
+    }
+}
+
+/// Counts the effects of a run: ends it at one of them, refuses one, or lets a user act before one.
+#[derive(Default)]
+pub struct Fuse {
+    pub steps: u32,
+    pub crash_at: Option<u32>,
+    pub refuse_at: Option<u32>,
+    pub act_at: Option<(u32, Box<dyn FnOnce() + Send>)>,
+    /// Whether it has ended the run: nothing happens any more.
+    pub dead: bool,
+}
+
+/// A fuse that several stores and a state share.
+pub type SharedFuse = Arc<Mutex<Fuse>>;
+
+/// What becomes of an effect.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    Happens,
+    Refused,
+    Crash,
+}
+
+/// Asks the fuse what becomes of the next effect. The user's action runs without the fuse being held.
+pub fn step(fuse: &SharedFuse) -> Fate {
+    let action = {
+        let mut fuse = fuse.lock().unwrap();
+        fuse.steps += 1;
+        let due = fuse.act_at.as_ref().is_some_and(|(at, _)| *at == fuse.steps);
+        if due { fuse.act_at.take() } else { None }
+    };
+    if let Some((_, act)) = action {
+        act();
+    }
+    let mut fuse = fuse.lock().unwrap();
+    fuse.dead |= fuse.crash_at == Some(fuse.steps);
+    match fuse.dead {
+        true => Fate::Crash,
+        false if fuse.refuse_at == Some(fuse.steps) => Fate::Refused,
+        false => Fate::Happens,
+    }
+}
+
+/// One side, opened.
+pub struct MemoryStore {
+    server: Arc<Mutex<Server>>,
+    observer: Observer,
+    fuse: SharedFuse,
+    profile: Profile,
+}
+
+impl MemoryStore {
+    pub fn new(server: Arc<Mutex<Server>>, observer: Observer, fuse: SharedFuse) -> MemoryStore {
+        let profile = Profile {
+            address: "memory".to_owned(),
+            server: "memory".to_owned(),
+            protection: "none".to_owned(),
+            login: "none".to_owned(),
+            method: if observer == Observer::Qresync { Method::Qresync } else { Method::Full },
+            reason: "chosen by the test".to_owned(),
+            capabilities: Default::default(),
+            delimiter: Some('/'),
+            prefix: String::new(),
+        };
+        MemoryStore { server, observer, fuse, profile }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap()
+    }
+
+    /// An effect: what `happen` does to the server, unless the fuse ends the run before it, or after it, unanswered.
+    fn effect<T>(&mut self, happen: impl FnOnce(&mut Server) -> Result<T, Error>) -> Result<T, Error> {
+        match step(&self.fuse) {
+            Fate::Crash => return Err(Error::side(Cause::ConnectionLost, "the fuse blew before it")),
+            Fate::Refused => return Err(Error::mailbox(Cause::Refused, "refused by the fuse")),
+            Fate::Happens => {}
+        }
+        let answer = happen(&mut self.lock())?;
+        match step(&self.fuse) {
+            Fate::Crash => Err(Error::side(Cause::ConnectionLost, "the fuse blew after it")),
+            Fate::Refused | Fate::Happens => Ok(answer),
+        }
+    }
+
+    fn look(&self) -> Result<(), Error> {
+        match step(&self.fuse) {
+            Fate::Crash => Err(Error::side(Cause::ConnectionLost, "the fuse blew while looking")),
+            Fate::Refused | Fate::Happens => Ok(()),
+        }
+    }
+}
+
+fn mailbox<'a>(server: &'a mut Server, scope: &UidScope) -> Result<&'a mut Mailbox, Error> {
+    let missing = || Error::mailbox(Cause::NoSuchMailbox, format!("there is no mailbox \"{}\"", scope.name));
+    let mailbox = server.mailboxes.get_mut(&scope.name).ok_or_else(missing)?;
+    match mailbox.uid_validity == scope.uid_validity {
+        true => Ok(mailbox),
+        false => Err(Error::mailbox(Cause::UidValidityChanged, "another UIDVALIDITY")),
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    fn refuses_name(&self, _: &MailboxName) -> Option<String> {
+        None
+    }
+
+    async fn mailboxes(&mut self) -> Result<Listing, Error> {
+        self.look()?;
+        let listed = |mailbox: &Mailbox| Listed {
+            kind: MailboxKind::Mailbox,
+            subscription: mailbox.subscription,
+            special_use: Default::default(),
+            id: None,
+            status: Some(mailbox.status()),
+        };
+        let mailboxes = self.lock().mailboxes.iter().map(|(name, mailbox)| (name.clone(), listed(mailbox))).collect();
+        Ok(Listing { mailboxes, unnamable: vec![] })
+    }
+
+    async fn observe(&mut self, wanted: &[Wanted]) -> Result<Vec<Result<Observation, Error>>, Error> {
+        self.look()?;
+        let server = self.lock();
+        let observe = |wanted: &Wanted| {
+            let missing = || Error::mailbox(Cause::NoSuchMailbox, format!("there is no mailbox \"{}\"", wanted.name));
+            server
+                .mailboxes
+                .get(&wanted.name)
+                .map(|mailbox| mailbox.observed(wanted, self.observer))
+                .ok_or_else(missing)
+        };
+        Ok(wanted.iter().map(observe).collect())
+    }
+
+    async fn census(&mut self, name: &MailboxName) -> Result<Option<(MailboxStatus, UidSet)>, Error> {
+        self.look()?;
+        let server = self.lock();
+        Ok(server.mailboxes.get(name).map(|mailbox| (mailbox.status(), mailbox.messages.keys().copied().collect())))
+    }
+
+    async fn fingerprints(&mut self, scope: &UidScope, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
+        self.look()?;
+        let mut server = self.lock();
+        let print = |held: &Held| Fingerprint {
+            size: held.octets.len() as u64,
+            internal_date: held.internal_date,
+            header: HeaderDigest::of(&held.octets),
+        };
+        let held = &mailbox(&mut server, scope)?.messages;
+        Ok(held.iter().filter(|(uid, _)| uids.contains(**uid)).map(|(uid, held)| (*uid, print(held))).collect())
+    }
+
+    async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
+        self.look()?;
+        for uid in uids.iter() {
+            let held = mailbox(&mut self.lock(), scope)?.messages.get(&uid).cloned();
+            let Some(held) = held else { continue };
+            let (rest, body) = match held.octets.len() as u64 <= Body::WHOLE_LIMIT {
+                true => (None, Body::Whole(held.octets.clone())),
+                false => {
+                    let (sender, rest) = mpsc::channel(4);
+                    (Some(sender), Body::Streamed { head: held.octets.slice(..Body::HEAD_LIMIT), rest })
+                }
+            };
+            let form = if held.octets.contains(&0) { Form::Binary } else { Form::Text };
+            let size = held.octets.len() as u64;
+            let message = Message { uid, flags: held.flags, internal_date: held.internal_date, size, form, body };
+            if deliver.send(Fetched::Message(message)).await.is_err() {
+                return Ok(());
+            }
+            if let Some(rest) = rest {
+                for chunk in held.octets.slice(Body::HEAD_LIMIT..).chunks(64 * 1024) {
+                    let _ = rest.send(Bytes::copy_from_slice(chunk)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn append(&mut self, scope: &UidScope, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
+        let mut appended = Vec::new();
+        for message in messages {
+            let mut octets = message.body.head().to_vec();
+            if let Body::Streamed { mut rest, .. } = message.body {
+                while let Some(chunk) = rest.recv().await {
+                    octets.extend_from_slice(&chunk);
+                }
+            }
+            if octets.len() as u64 != message.size {
+                return Err(Error::side(Cause::ConnectionLost, "the message broke off"));
+            }
+            if octets.is_empty() {
+                let refusal = Error::message(Cause::CannotHold, "an empty message cannot be appended");
+                appended.push(Appended::Refused(refusal));
+                continue;
+            }
+            let uid = self.effect(|server| {
+                Ok(mailbox(server, scope)?.deliver(octets, message.internal_date, message.flags.clone()))
+            });
+            appended.push(match uid {
+                Ok(uid) => Appended::At(uid),
+                Err(error) if error.cause == Cause::Refused => {
+                    Appended::Refused(Error::message(error.cause, error.text))
+                }
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(appended)
+    }
+
+    async fn store_flags(
+        &mut self,
+        scope: &UidScope,
+        changes: &[(UidSet, FlagChange)],
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<BTreeMap<Uid, Stored>, Error> {
+        let mut stored = BTreeMap::new();
+        for (uids, change) in changes {
+            for uid in uids.iter() {
+                let outcome = self.effect(|server| {
+                    let mailbox = mailbox(server, scope)?;
+                    let Some(held) = mailbox.messages.get(&uid) else { return Ok(Stored::Gone) };
+                    if unchanged_since.is_some_and(|limit| held.modseq > limit.get()) {
+                        return Ok(Stored::Modified);
+                    }
+                    let kept = FlagChange {
+                        add: change.add.filtered(|flag| mailbox.permanent_flags.holds(flag)),
+                        remove: change.remove.clone(),
+                    };
+                    mailbox.reflag(uid, &kept);
+                    Ok(mailbox.messages.get(&uid).map_or(Stored::Gone, |held| Stored::Flags(held.flags.clone())))
+                })?;
+                stored.insert(uid, outcome);
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn expunge(
+        &mut self,
+        scope: &UidScope,
+        uids: &UidSet,
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<UidSet, Error> {
+        let mut kept = UidSet::new();
+        for uid in uids.iter() {
+            let modified = |held: &Held| unchanged_since.is_some_and(|limit| held.modseq > limit.get());
+            let is_kept = self.effect(|server| {
+                let mailbox = mailbox(server, scope)?;
+                let is_kept = mailbox.messages.get(&uid).is_some_and(modified);
+                if !is_kept {
+                    mailbox.expunge(uid);
+                }
+                Ok(is_kept)
+            })?;
+            if is_kept {
+                kept.insert(uid);
+            }
+        }
+        Ok(kept)
+    }
+
+    async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {
+        self.effect(|server| {
+            server.create(name);
+            Ok(())
+        })
+    }
+
+    async fn delete(&mut self, name: &MailboxName) -> Result<(), Error> {
+        self.effect(|server| {
+            server.mailboxes.remove(name);
+            Ok(())
+        })
+    }
+
+    async fn rename(&mut self, from: &MailboxName, to: &MailboxName) -> Result<(), Error> {
+        self.effect(|server| {
+            if server.mailboxes.contains_key(to) || !server.mailboxes.contains_key(from) {
+                return Err(Error::mailbox(Cause::Refused, "the new name is taken, or the old one is not"));
+            }
+            server.rename(from, to);
+            Ok(())
+        })
+    }
+
+    async fn set_subscription(&mut self, name: &MailboxName, subscription: Subscription) -> Result<(), Error> {
+        self.effect(|server| {
+            let missing = || Error::mailbox(Cause::NoSuchMailbox, format!("there is no mailbox \"{name}\""));
+            server.mailboxes.get_mut(name).ok_or_else(missing)?.subscription = subscription;
+            Ok(())
+        })
+    }
+
+    async fn close(&mut self) {}
+}
