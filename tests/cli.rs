@@ -391,6 +391,24 @@ help: run: chmod 600 HOME/.config/interimap/interimap.toml
 }
 
 #[test]
+fn what_cannot_be_written_is_no_success() {
+    let home = Home::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let child = home.command(&["man"]).stdout(full).spawn().unwrap();
+    let told = "error: stdout cannot be written, so it is incomplete: No space left on device (os error 28)\n";
+    assert_eq!(ended(child, home.path()), end(1, "", told));
+}
+
+#[test]
+fn no_core_is_dumped_that_would_hold_a_password() {
+    let home = Home::with(&account("work", TUNNEL).replace("exit 8", "cat /proc/$PPID/limits > limits"));
+    home.run(&["check", "-q"]);
+    let limits = fs::read_to_string(home.path().join("limits")).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
+
+#[test]
 fn a_signal_stops_it_with_a_word_and_the_status_of_the_signal() {
     for (signal, status) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
         let configuration = account("work", TUNNEL).replace("exit 8", "touch up; exec sleep 30");

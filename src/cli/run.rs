@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
@@ -195,7 +195,10 @@ impl Errand<'_> {
             Side::BOTH.into_iter().for_each(|side| report.sides[side].traffic = traffic[side]);
             (report, plan)
         };
-        let (report, plan) = with_bar(work, || bar.show(self.console)).await;
+        let started = Instant::now();
+        let (mut report, plan) = with_bar(work, || bar.show(self.console)).await;
+        // Whoever waits, waits for the connections too.
+        report.duration = started.elapsed();
         drop(watcher);
         if wanted.mode == Mode::Execute {
             self.remember_run(&mut state, &order, &report);
