@@ -78,13 +78,19 @@ async fn names_survive(store: &mut dyn Store) {
     let mut created = 0;
     for text in all {
         let name = name(text);
-        if store.refuses_name(&name).is_none() {
-            store.create(&name).await.unwrap();
-            let scope = open(store, &name).await;
-            append(store, &scope, &[b"Subject: here\r\n\r\n"]).await;
-            let listing = store.mailboxes().await.unwrap();
-            assert_eq!(listing.mailboxes[&name].status.map(|status| status.messages), Some(1), "{name}");
-            created += 1;
+        if store.refuses_name(&name).is_some() {
+            continue;
+        }
+        match store.create(&name).await {
+            Ok(()) => {
+                let scope = open(store, &name).await;
+                append(store, &scope, &[b"Subject: here\r\n\r\n"]).await;
+                let listing = store.mailboxes().await.unwrap();
+                assert_eq!(listing.mailboxes[&name].status.map(|status| status.messages), Some(1), "{name}");
+                created += 1;
+            }
+            // What is beneath a store may have rules of its own.
+            Err(error) => assert_eq!(error.reach, Reach::Mailbox, "{error}"),
         }
     }
     assert!(created >= 8, "only {created} of these names could be created");
