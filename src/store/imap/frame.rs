@@ -511,6 +511,8 @@ mod tests {
             (b"* LIST () \"/\" {00003}\r\na{5\r\n", &[b"* LIST () \"/\" {00003}\r\na{5"]),
             (b"* STATUS {1+}\r\na (MESSAGES 3)\r\n", &[b"* STATUS {1+}\r\na (MESSAGES 3)"]),
             (b"* ID ({4}\r\nname {1}\r\nx)\r\n", &[b"* ID ({4}\r\nname {1}\r\nx)"]),
+            (b"* LIST () \"\\\\\" {1}\r\n\n\r\n", &[b"* LIST () \"\\\\\" {1}\r\n\n"]),
+            (b"* 1 FETCH (X {1}\r\n\" BODY[] {1}\r\n\n)\r\n", &[b"* 1 FETCH (X {1}\r\n\" BODY[] {1}\r\n\n)"]),
             (b"* X {0}\r\n{0}\r\n{1}\r\n\n\r\n", &[b"* X {0}\r\n{0}\r\n{1}\r\n\n"]),
         ] {
             let expected: Vec<Event> = frames.iter().map(frame).collect();
@@ -641,6 +643,8 @@ mod tests {
             let name = input[..20].escape_ascii().to_string();
             assert_eq!(cut(&input, &[65536]).0, [frame(&response)], "{name}");
         }
+        let crowded = [&b"* X "[..], &b"{0}\r\n".repeat(LITERALS_LIMIT), b"\r\n"].concat();
+        assert_eq!(cut(&crowded.repeat(3), &[65536]).1, None, "limits are those of one response");
         for size in ["2147483647", "2147483648", "4294967295", "4294967296", "17179869184"] {
             let (events, error, _) = cut(format!("* 1 FETCH (BODY[] {{{size}}}\r\n").as_bytes(), &[1]);
             assert_eq!(error, None, "{size}");
