@@ -340,6 +340,23 @@ async fn a_listing_with_a_line_that_is_lost_is_no_listing() {
 }
 
 #[tokio::test]
+async fn a_mailbox_id_that_garbles_its_line_is_not_asked_for_again() {
+    let list = "LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ";
+    let status = "S: * STATUS x (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7";
+    let good = format!("S: * LIST () \"/\" x\n{status} HIGHESTMODSEQ 1)\n");
+    let script = format!(
+        "C: a1 {list} MAILBOXID))\nS: * LIST () \"/\" x\n{status} MAILBOXID (R\\x01\\xff) HIGHESTMODSEQ 1)\nS: a1 OK done\n\
+         C: a2 {list}))\n{good}S: a2 OK done\nC: a3 {list}))\n{good}S: a3 OK done\n"
+    );
+    let (mut store, player) = opened_with("OBJECTID", &script).await;
+    for _ in 0..2 {
+        let listing = store.mailboxes().await.unwrap();
+        assert!(listing.mailboxes[&name("x")].status.is_some());
+    }
+    finish(store, player).await;
+}
+
+#[tokio::test]
 async fn two_names_that_fold_to_one_are_one() {
     let script = format!(
         "{LIST}S: * LIST () \"/\" Inbox/a\nS: * LIST () \"/\" INBOX/a\nS: l1 OK done\nC: c1 SUBSCRIBE \"Inbox/a\"\nS: c1 OK done\n"

@@ -23,7 +23,19 @@ const SPECIAL_USES: [&str; 8] = ["all", "archive", "drafts", "flagged", "junk", 
 
 impl ImapStore {
     pub(super) async fn list(&mut self) -> Result<Listing, Error> {
-        let command = self.list_command()?;
+        let with_ids = self.capabilities.has("OBJECTID") && !self.quirks.garbled_mailbox_ids;
+        match self.list_with(if with_ids { " MAILBOXID" } else { "" }).await {
+            Err(error) if with_ids && error.cause == Cause::Protocol => {
+                self.connection.ensure_idle()?;
+                self.quirks.garbled_mailbox_ids = true;
+                self.list_with("").await
+            }
+            listing => listing,
+        }
+    }
+
+    async fn list_with(&mut self, id: &str) -> Result<Listing, Error> {
+        let command = self.list_command(id)?;
         // STATUS is not for the mailbox that is selected (RFC 9051 §6.3.11): it may be as this session last saw it.
         let commands = match self.selection {
             Selection::Nothing => vec![command],
@@ -64,12 +76,11 @@ impl ImapStore {
         Ok(self.read_listing(lists, &statuses))
     }
 
-    fn list_command(&self) -> Result<String, Error> {
+    fn list_command(&self, id: &str) -> Result<String, Error> {
         let mut options = vec!["SUBSCRIBED".to_owned()];
         if self.capabilities.has("SPECIAL-USE") {
             options.push("SPECIAL-USE".to_owned());
         }
-        let id = if self.capabilities.has("OBJECTID") { " MAILBOXID" } else { "" };
         options.push(format!("STATUS ({STATUS_ITEMS}{id})"));
         let prefix = &self.names.hierarchy.prefix;
         let below = quoted(&format!("{prefix}*"))

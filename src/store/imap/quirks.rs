@@ -12,7 +12,6 @@
 //! | bare-refusal | Courier 5.0, Cyrus 3.6, 2026: NO without a code for what exists, and for what does not | LIST tells (`mailbox`, `census`) |
 //! | modified-in-no | Courier 5.0, 2026: MODIFIED with NO instead of OK | the code counts, not the status (`store_flags`, `expunge`) |
 //! | listed-twice | Cyrus 3.10, 2026: a name twice in one LIST after CREATE | lines of one name are merged (`list`) |
-//! | objectid-garbage | Cyrus 3.10, 2026: MAILBOXID that is none | ignored (`parse`) |
 //! | literal8-in-body | Cyrus 3.6, 2026: BODY[] as literal8 | such a message is binary (`fetch`) |
 
 /// The deviations that change what we say, and that this session has shown so far.
@@ -22,4 +21,14 @@ pub(super) struct Quirks {
     /// proxies (Dovecot's imapc, 2013, carries a workaround). We say UNSELECT before each SELECT then: its tagged
     /// response is the border.
     pub(super) no_closed: bool,
+    /// MAILBOXID beside HIGHESTMODSEQ in STATUS is whatever lies in the server's memory, which may be the end of a line
+    /// (Cyrus 3.6 and 3.10, 2026). It is not asked for with the listing then.
+    pub(super) garbled_mailbox_ids: bool,
+}
+
+impl Quirks {
+    /// What is known of a server by the name it gives itself, before it has shown anything.
+    pub(super) fn of(server: &str) -> Quirks {
+        Quirks { garbled_mailbox_ids: server.starts_with("Cyrus"), ..Quirks::default() }
+    }
 }
