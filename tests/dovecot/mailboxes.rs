@@ -72,7 +72,11 @@ fn s081_a_deleted_mailbox_with_new_mail_comes_back() {
     let bed = in_line(&["going"]);
     bed.about(Local, "DELETE {}", &["going"]);
     bed.put(Remote, "going", "new");
-    bed.settle();
+    let run = bed.sync();
+    bed.check(run.status == 1, "a deletion was left undone", &run);
+    bed.check(run.report["errors"][0]["mailbox"] == "going", "the mailbox must be named", &run);
+    bed.check_equal(&run);
+    bed.check_quiet();
     assert!(tokens(&bed, Local, "going").contains(&"new".to_owned()));
 }
 
