@@ -380,6 +380,20 @@ fn s104_subscriptions_follow_the_side_that_changed_them() {
     assert_eq!(names(&bed, Remote), ["INBOX", "one", "two"]);
 }
 
+#[test]
+fn s104_a_subscription_does_not_come_back_with_a_name_that_is_used_again() {
+    let bed = in_line(&["name"]);
+    bed.about(Local, "SUBSCRIBE {}", &["name"]);
+    bed.settle();
+    bed.about(Local, "UNSUBSCRIBE {}", &["name"]);
+    bed.about(Local, "DELETE {}", &["name"]);
+    bed.settle();
+    assert_eq!(names(&bed, Remote), ["INBOX"]);
+    bed.about(Local, "CREATE {}", &["name"]);
+    bed.settle();
+    assert!(!bed.snapshot(Remote).mailbox("name").subscribed);
+}
+
 /// Gives the user of the remote server only those rights in `box`.
 fn rights_in_box(rights: &str, directory: &std::path::Path) -> Options {
     std::fs::write(directory.join("box"), format!("user=alice {rights}\n")).unwrap();
