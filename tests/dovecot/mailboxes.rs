@@ -72,7 +72,11 @@ fn s081_a_deleted_mailbox_with_new_mail_comes_back() {
     let bed = in_line(&["going"]);
     bed.about(Local, "DELETE {}", &["going"]);
     bed.put(Remote, "going", "new");
-    bed.settle();
+    let run = bed.sync();
+    bed.check(run.status == 1, "a deletion was left undone", &run);
+    bed.check(run.report["errors"][0]["mailbox"] == "going", "the mailbox must be named", &run);
+    bed.check_equal(&run);
+    bed.check_quiet();
     assert!(tokens(&bed, Local, "going").contains(&"new".to_owned()));
 }
 
@@ -374,6 +378,20 @@ fn s104_subscriptions_follow_the_side_that_changed_them() {
     bed.about(Local, "DELETE {}", &["three"]);
     bed.settle();
     assert_eq!(names(&bed, Remote), ["INBOX", "one", "two"]);
+}
+
+#[test]
+fn s104_a_subscription_does_not_come_back_with_a_name_that_is_used_again() {
+    let bed = in_line(&["name"]);
+    bed.about(Local, "SUBSCRIBE {}", &["name"]);
+    bed.settle();
+    bed.about(Local, "UNSUBSCRIBE {}", &["name"]);
+    bed.about(Local, "DELETE {}", &["name"]);
+    bed.settle();
+    assert_eq!(names(&bed, Remote), ["INBOX"]);
+    bed.about(Local, "CREATE {}", &["name"]);
+    bed.settle();
+    assert!(!bed.snapshot(Remote).mailbox("name").subscribed);
 }
 
 /// Gives the user of the remote server only those rights in `box`.

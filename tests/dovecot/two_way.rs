@@ -17,7 +17,15 @@ fn edit_in_rounds(seed: u64, options: Both<Options>, local: Link) {
     let mut editor = Editor::new(seed);
     for round in 0..3 * scale() {
         editor.edit(&mut Both::from_fn(|side| bed.on(side)), 30);
-        let run = bed.settle();
+        let run = bed.sync();
+        let status = i32::from(editor.keeps_a_deleted_mailbox());
+        bed.check(
+            run.status == status,
+            &format!("round {round}: status {status} was expected\n{}", editor.log()),
+            &run,
+        );
+        bed.check_equal(&run);
+        bed.check_quiet();
         let snapshot = bed.snapshot(Side::Local);
         let surprises = editor.surprises(&snapshot);
         let story = || format!("round {round}: this is not what the edits imply:\n{surprises}\n{}", editor.log());

@@ -307,6 +307,8 @@ first_valid_uid = 1
 first_valid_gid = 1
 mail_fsync = never
 mail_location = {location}
+# With its index the server may list, for a second, a mailbox that is gone.
+mailbox_list_index = no
 mail_plugins = {for_mail}
 {announced}namespace inbox {{
   inbox = yes

@@ -172,6 +172,11 @@ impl Editor {
         &self.log
     }
 
+    /// Whether a mailbox that one side deleted has to stay, so that a run tells of a deletion left undone.
+    pub(crate) fn keeps_a_deleted_mailbox(&self) -> bool {
+        self.places.iter().any(|place| place.deleted_by.is_some_and(|side| place.has_news_for(side)))
+    }
+
     /// Compares an account that is in line again with what the edits imply; what differs, a line each.
     pub(crate) fn surprises(&self, found: &Snapshot) -> String {
         let mut text = String::new();
