@@ -12,6 +12,7 @@
 //! | bare-refusal | Courier 5.0, Cyrus 3.6, 2026: NO without a code for what exists, and for what does not | LIST tells (`mailbox`, `census`) |
 //! | modified-in-no | Courier 5.0, 2026: MODIFIED with NO instead of OK | the code counts, not the status (`store_flags`, `expunge`) |
 //! | listed-twice | Cyrus 3.10, 2026: a name twice in one LIST after CREATE | lines of one name are merged (`list`) |
+//! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |
 //! | literal8-in-body | Cyrus 3.6, 2026: BODY[] as literal8 | such a message is binary (`fetch`) |
 
 /// The deviations that change what we say, and that this session has shown so far.
