@@ -20,17 +20,18 @@ struct Dovecot {
 }
 
 impl Dovecot {
-    fn new(separator: &str, prefix: &str) -> Dovecot {
+    fn new(format: &str, separator: &str, prefix: &str) -> Dovecot {
         let imap = Path::new("/usr/lib/dovecot/imap");
         assert!(imap.exists(), "these tests need Dovecot's IMAP server: install the package dovecot-imapd");
         let home = tempfile::Builder::new().prefix("interimap-").tempdir().unwrap();
         let root = rustix::process::getuid().is_root();
         let mut config = format!(
-            "base_dir = {0}/run\nprotocols = imap\nssl = no\nlog_path = {0}/log\nmail_location = mdbox:{0}/mail\n\
+            "base_dir = {0}/run\nprotocols = imap\nssl = no\nlog_path = {0}/log\nmail_location = {3}:{0}/mail\n\
              mail_fsync = never\nnamespace inbox {{\n  inbox = yes\n  separator = {1}\n  prefix = {2}\n}}\n",
             home.path().display(),
             separator,
             if prefix.is_empty() { "\"\"" } else { prefix },
+            format,
         );
         if root {
             // Dovecot does not read mail as root.
@@ -70,7 +71,7 @@ impl Dovecot {
 
 #[tokio::test]
 async fn dovecot_keeps_the_contract() {
-    let dovecot = Dovecot::new("/", "");
+    let dovecot = Dovecot::new("mdbox", "/", "");
     let (mut store, mut other) = (dovecot.session(&[]).await, dovecot.session(&[]).await);
     contract::holds(&mut store, &mut other).await;
     store.close().await;
@@ -78,7 +79,7 @@ async fn dovecot_keeps_the_contract() {
 
 #[tokio::test]
 async fn dovecot_keeps_the_contract_behind_a_prefix() {
-    let dovecot = Dovecot::new(".", "INBOX.");
+    let dovecot = Dovecot::new("mdbox", ".", "INBOX.");
     let (mut store, mut other) = (dovecot.session(&[]).await, dovecot.session(&[]).await);
     assert_eq!((store.profile().prefix.as_str(), store.profile().delimiter), ("INBOX.", Some('.')));
     contract::holds(&mut store, &mut other).await;
@@ -86,7 +87,7 @@ async fn dovecot_keeps_the_contract_behind_a_prefix() {
 
 #[tokio::test]
 async fn dovecot_keeps_the_contract_without_what_is_optional() {
-    let dovecot = Dovecot::new("/", "");
+    let dovecot = Dovecot::new("maildir", "/", "");
     let disabled = [
         "LITERAL+",
         "MULTIAPPEND",

@@ -22,7 +22,7 @@ use interimap::store::{
     Appended, Body, Cause, Error, Fetched, Form, MailboxKind, Message, Reach, Retry, Store, Stored, UidScope, Wanted,
 };
 use script::{Player, play_on};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -269,6 +269,27 @@ async fn a_server_that_falls_silent_is_given_up() {
     finish(store, player).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_listen_is_given_up() {
+    let script = format!("{}{}", opening("LITERAL+"), select("7", "wait"));
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let player = play_on(theirs, &script);
+    let mut store = connect_over(ours, &tunnel()).await.unwrap();
+    let error = store.append(&scope("x", 7), vec![message(&[b'x'; 100_000])]).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::TimedOut, Reach::Side), "{error}");
+    drop((store, player));
+}
+
+#[tokio::test]
+async fn a_verb_that_was_broken_off_ends_the_session() {
+    let (mut store, player) = opened(LIST).await;
+    let mailboxes = tokio::time::timeout(Duration::from_millis(50), store.mailboxes());
+    assert!(mailboxes.await.is_err());
+    let error = store.create(&name("x")).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::ConnectionLost, Reach::Side), "{error}");
+    finish(store, player).await;
+}
+
 // ---------------------------------------------------------------------------------------------------------- listing
 
 const LIST: &str = "C: l1 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))\n";
@@ -315,6 +336,23 @@ async fn a_listing_with_a_line_that_is_lost_is_no_listing() {
         opened(&format!("{LIST}S: * LIST () \"/\" a\nS: * LIST (\\Sent \"/\" b\nS: l1 OK done\n")).await;
     let error = store.mailboxes().await.unwrap_err();
     assert_eq!((error.cause, error.reach), (Cause::Protocol, Reach::Side), "{error}");
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn a_mailbox_id_that_garbles_its_line_is_not_asked_for_again() {
+    let list = "LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ";
+    let status = "S: * STATUS x (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7";
+    let good = format!("S: * LIST () \"/\" x\n{status} HIGHESTMODSEQ 1)\n");
+    let script = format!(
+        "C: a1 {list} MAILBOXID))\nS: * LIST () \"/\" x\n{status} MAILBOXID (R\\x01\\xff) HIGHESTMODSEQ 1)\nS: a1 OK done\n\
+         C: a2 {list}))\n{good}S: a2 OK done\nC: a3 {list}))\n{good}S: a3 OK done\n"
+    );
+    let (mut store, player) = opened_with("OBJECTID", &script).await;
+    for _ in 0..2 {
+        let listing = store.mailboxes().await.unwrap();
+        assert!(listing.mailboxes[&name("x")].status.is_some());
+    }
     finish(store, player).await;
 }
 
@@ -487,6 +525,58 @@ async fn a_server_that_does_not_close_mailboxes_is_made_to() {
     let seen: Vec<String> = seen.into_iter().map(|seen| messages(&seen.unwrap())).collect();
     assert_eq!(seen, ["", "5:\\Seen"]);
     finish(store, player).await;
+}
+
+#[tokio::test]
+async fn answers_come_in_the_order_of_the_questions() {
+    let script = "C: a1 SELECT \"x\" (QRESYNC (7 90))\nC: a2 SELECT \"y\" (QRESYNC (7 90))\nS: a2 OK done";
+    let (mut store, player) = opened(script).await;
+    let error = store.observe(&[since("x", 7, 20, 90), since("y", 7, 20, 90)]).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Protocol, Reach::Side), "{error}");
+    finish(store, player).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unanswered_is_bounded() {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let wanted: Vec<Wanted> = (0..1000).map(|n| since(&format!("{n:0>50}"), 7, 1, 5)).collect();
+    let server = tokio::spawn(async move {
+        let mut stream = tokio::io::BufStream::new(theirs);
+        let greeting = format!("* PREAUTH [CAPABILITY {NEEDED}] hi\r\n");
+        stream.write_all(greeting.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        let (mut most, mut selected) = (0, false);
+        loop {
+            // All that comes without an answer.
+            let mut lines = Vec::new();
+            let mut line = String::new();
+            while let Ok(Ok(1..)) = tokio::time::timeout(Duration::from_secs(1), stream.read_line(&mut line)).await {
+                lines.push(std::mem::take(&mut line));
+            }
+            if lines.is_empty() {
+                return most;
+            }
+            most = most.max(lines.iter().map(String::len).sum());
+            for line in lines {
+                let tag = line.split(' ').next().unwrap();
+                let answer = match line.contains("SELECT") {
+                    true if std::mem::replace(&mut selected, true) => "* OK [CLOSED] x\r\n",
+                    true => "",
+                    false => "* ENABLED QRESYNC\r\n",
+                };
+                let numbers =
+                    "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 1] x\r\n* OK [HIGHESTMODSEQ 5] x\r\n";
+                stream.write_all(format!("{answer}{numbers}{tag} OK done\r\n").as_bytes()).await.unwrap();
+            }
+            stream.flush().await.unwrap();
+        }
+    });
+    let mut store = connect_over(ours, &tunnel()).await.unwrap();
+    let seen = store.observe(&wanted).await.unwrap();
+    assert!(seen.len() == 1000 && seen.iter().all(Result::is_ok), "{:?}", seen.iter().find(|seen| seen.is_err()));
+    drop(store);
+    let most = server.await.unwrap();
+    assert!((8_000..20_000).contains(&most), "{most} octets were unanswered");
 }
 
 #[tokio::test]
@@ -807,6 +897,41 @@ async fn consent_to_half_a_command_is_none() {
     assert_eq!((error.cause, error.reach), (Cause::Protocol, Reach::Side), "{error}");
     drop(store);
     drop(player);
+}
+
+#[tokio::test]
+async fn a_streamed_message_that_is_refused_leaves_the_connection_in_step() {
+    let script = format!(
+        "C: a1 APPEND \"x\" () \"{DATE}\" {{1000000}}\nS: a1 NO [TOOBIG] not that\n\
+         C: a2 APPEND \"x\" () \"{DATE}\" {{1000000}}\nS: + go on\nC> {0}\nC> {0}\nC+ \nS: a2 OK [APPENDUID 7 11] done\n\
+         C: a3 APPEND \"x\" () \"{DATE}\" {{1+}}\nC> x\nC+ \nS: a3 OK [APPENDUID 7 12] done\n",
+        "y".repeat(500_000)
+    );
+    let (mut store, player) = opened_with("LITERAL+", &select("7", &script)).await;
+    let streamed = || {
+        let (sender, rest) = mpsc::channel(10);
+        for _ in 0..9 {
+            sender.try_send(Bytes::from(vec![b'y'; 100_000])).unwrap();
+        }
+        Message { size: 1_000_000, body: Body::Streamed { head: vec![b'y'; 100_000].into(), rest }, ..message(b"") }
+    };
+    let appended = store.append(&scope("x", 7), vec![streamed(), streamed(), message(b"x")]).await.unwrap();
+    assert!(matches!(&appended[0], Appended::Refused(error) if error.cause == Cause::TooBig), "{appended:?}");
+    assert_eq!((uid_of(&appended[1]).get(), uid_of(&appended[2]).get()), (11, 12));
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn what_a_server_says_while_it_should_listen_is_bounded() {
+    let noise = "S: * OK still there, and as talkative as ever\n".repeat(150_000);
+    let script = format!("C: a1 APPEND \"x\" () \"{DATE}\" {{200000+}}\n{noise}");
+    let script = format!("{}{}", opening("LITERAL+"), select("7", &script));
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let player = play_on(theirs, &script);
+    let mut store = connect_over(ours, &tunnel()).await.unwrap();
+    let error = store.append(&scope("x", 7), vec![message(&[b'x'; 200_000])]).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Limit, Reach::Side), "{error}");
+    drop((store, player));
 }
 
 #[tokio::test]

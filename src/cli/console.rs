@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -22,13 +25,19 @@ pub(super) struct Console {
     /// The bars, hidden until a run takes long enough.
     pub(super) bars: MultiProgress,
     progress: When,
+    /// Whether some of the data could not be written.
+    incomplete: Arc<AtomicBool>,
+    /// How the terminal was set before we asked anything on it.
+    settings: Option<Termios>,
 }
 
 impl Console {
     /// Opens the terminal. Everything that is told through `tracing` in this process ends up here.
     pub(super) fn open(options: &Options) -> Console {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        let console = Console { bars: bars.clone(), progress: options.progress };
+        let settings = tcgetattr(io::stderr()).ok();
+        let incomplete = Arc::default();
+        let console = Console { bars: bars.clone(), progress: options.progress, incomplete, settings };
         let level = match options.verbosity {
             Verbosity::Quiet => LevelFilter::ERROR,
             Verbosity::Usual => LevelFilter::WARN,
@@ -69,7 +78,21 @@ impl Console {
         if let Err(error) = written
             && error.kind() != ErrorKind::BrokenPipe
         {
-            tracing::error!("stdout cannot be written: {error}");
+            self.incomplete.store(true, Ordering::Relaxed);
+            tracing::error!("stdout cannot be written, so it is incomplete: {error}");
+        }
+    }
+
+    /// Whether everything that was printed has been written, as far as anybody wanted it.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.incomplete.load(Ordering::Relaxed)
+    }
+
+    /// Takes the bars away, and sets the terminal as it was: a question for a password may have turned its echo off.
+    pub(super) fn restore(&self) {
+        drop(self.bars.clear());
+        if let Some(settings) = &self.settings {
+            let _ = tcsetattr(io::stderr(), OptionalActions::Now, settings);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::engine::event::{Outcome, Report, Trouble, TroubleCause};
+use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::store::Cause;
 
 /// How a run ends. The order is that of severity: of several accounts, the greatest one counts.
@@ -47,7 +47,7 @@ impl ExitStatus {
     /// How a run ends that made this report.
     pub(super) fn of_report(report: &Report) -> ExitStatus {
         match () {
-            () if report.troubles.iter().any(lost) => ExitStatus::Unreachable,
+            () if report.troubles.iter().any(|trouble| lost(report, trouble)) => ExitStatus::Unreachable,
             () if !report.guarded.is_empty() => ExitStatus::Guarded,
             () if report.outcome() != Outcome::InSync => ExitStatus::Incomplete,
             () => ExitStatus::InLine,
@@ -61,32 +61,40 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Whether a side could not be reached, or no longer, or did not let us in.
-pub(super) fn lost(trouble: &Trouble) -> bool {
+/// Whether a side could not be reached, or no longer, or did not let us in. What never became a session was not reached,
+/// whatever it said.
+fn lost(report: &Report, trouble: &Trouble) -> bool {
     use Cause::{ConnectionLost, Login, Password, TimedOut, Tls, Unreachable};
     let lost = [Unreachable, TimedOut, ConnectionLost, Tls, Login, Password].map(TroubleCause::Store);
-    trouble.reach >= crate::engine::event::Extent::Side && lost.contains(&trouble.cause)
+    let never_open = trouble.side.is_some_and(|side| report.sides[side].method.is_none());
+    trouble.reach == Extent::Side && (never_open || lost.contains(&trouble.cause))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::{Extent, Guarded};
+    use crate::engine::event::Guarded;
     use crate::mail::Side;
+    use crate::store::Method;
 
     fn trouble(reach: Extent, cause: Cause) -> Report {
         let cause = TroubleCause::Store(cause);
         let trouble = Trouble { reach, side: Some(Side::Remote), mailbox: None, cause, text: String::new() };
-        Report { troubles: vec![trouble], ..Report::default() }
+        let mut report = Report { troubles: vec![trouble], ..Report::default() };
+        report.sides.remote.method = Some(Method::Qresync);
+        report
     }
 
     #[test]
     fn a_report_decides_the_exit_status() {
+        let mut never_open = trouble(Extent::Side, Cause::Protocol);
+        never_open.sides.remote.method = None;
         let guarded = vec![Guarded { mailbox: None, side: Side::Local, going: 2, held: 2 }];
         for (report, status) in [
             (Report::default(), ExitStatus::InLine),
             (trouble(Extent::Mailbox, Cause::Refused), ExitStatus::Incomplete),
             (trouble(Extent::Side, Cause::Protocol), ExitStatus::Incomplete),
+            (never_open, ExitStatus::Unreachable),
             (trouble(Extent::Side, Cause::Login), ExitStatus::Unreachable),
             (trouble(Extent::Side, Cause::ConnectionLost), ExitStatus::Unreachable),
             (trouble(Extent::Mailbox, Cause::TimedOut), ExitStatus::Incomplete),

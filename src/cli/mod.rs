@@ -40,12 +40,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
             drop(told.print());
             if told.exit_code() == 0 { ExitStatus::InLine } else { ExitStatus::Usage }
         }
-        Ok(call) => panic::catch_unwind(AssertUnwindSafe(|| carry_out(call))).unwrap_or(ExitStatus::Fault),
+        Ok(call) => survived(|| carry_out(call)),
     }
+}
+
+/// The end of the work, be it a panic.
+fn survived(work: impl FnOnce() -> ExitStatus) -> ExitStatus {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(ExitStatus::Fault)
 }
 
 fn carry_out(call: Call) -> ExitStatus {
     let console = Console::open(&call.options);
+    let status = answer(call, &console);
+    if console.is_complete() { status } else { status.max(ExitStatus::Incomplete) }
+}
+
+fn answer(call: Call, console: &Console) -> ExitStatus {
     match &call.command {
         Command::Manual => {
             console.print(&manual());
@@ -70,7 +80,7 @@ fn carry_out(call: Call) -> ExitStatus {
             return ExitStatus::Incomplete;
         }
     };
-    let status = runtime.block_on(until_stopped(call, &console));
+    let status = runtime.block_on(until_stopped(call, console));
     // A thread that asks for a password cannot be told to stop; it ends with the process.
     runtime.shutdown_background();
     status
@@ -92,7 +102,18 @@ async fn until_stopped(call: Call, console: &Console) -> ExitStatus {
         _ = interrupt.recv() => ExitStatus::Interrupted,
         _ = terminate.recv() => ExitStatus::Terminated,
     };
-    drop(console.bars.clear());
+    console.restore();
     tracing::error!("stopped by a signal; what was done is kept, and the next run does the rest");
     stopped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_fault_of_ours() {
+        assert_eq!(survived(|| panic!("this panic is part of a test")), ExitStatus::Fault);
+        assert_eq!(survived(|| ExitStatus::Guarded), ExitStatus::Guarded);
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
 use crate::config::{Account, Config, ConfigError, Environment, Finding, Severity, nearest};
 use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::engine::mailbox::Wish;
-use crate::engine::{self, Order, Scrutiny};
+use crate::engine::{self, AccountPlan, Order, Scrutiny, Step};
 use crate::mail::{Both, MailboxKind, Side};
 use crate::plan::{Choice, Policy, SkipReason};
 use crate::report::{
@@ -17,7 +17,7 @@ use crate::report::{
     shell_quoted,
 };
 use crate::state::{self, LastRun, State};
-use crate::store::{Error, Store, imap};
+use crate::store::{Error, Store, Traffic, imap};
 
 use super::arguments::{self, Asking, Call, Command, Guard, Mode, Options, Output, Verbosity, Wanted};
 use super::console::Console;
@@ -183,30 +183,35 @@ impl Errand<'_> {
                 Ok(stores) => stores,
                 Err(troubles) => return (Report { troubles, ..Report::default() }, None),
             };
-            let done = match wanted.mode {
+            let (mut report, plan) = match wanted.mode {
                 Mode::Execute => (engine::sync(&mut stores, &mut state, &policy, &order, &mut watcher).await, None),
                 Mode::Rehearse => {
                     let rehearsed = engine::rehearse(&mut stores, &mut state, &policy, &order, &mut watcher).await;
                     (rehearsed.0, Some(rehearsed.1))
                 }
             };
-            close(stores).await;
-            done
+            // Taking leave goes over the wire, too.
+            let traffic = close(stores).await;
+            Side::BOTH.into_iter().for_each(|side| report.sides[side].traffic = traffic[side]);
+            (report, plan)
         };
-        let (report, plan) = with_bar(work, || bar.show(self.console)).await;
+        let started = Instant::now();
+        let (mut report, plan) = with_bar(work, || bar.show(self.console)).await;
+        // Whoever waits, waits for the connections too.
+        report.duration = started.elapsed();
         drop(watcher);
         if wanted.mode == Mode::Execute {
             self.remember_run(&mut state, &order, &report);
         }
         drop(state);
-        let steps = plan.map(|plan| plan.steps());
+        let steps = plan.map(|plan: AccountPlan| plan.steps());
         match (self.output, &steps) {
             (Output::Json, None) => self.print_json(&report, &Rehearsal::None),
             (Output::Json, Some(steps)) => {
-                let steps = steps.iter().map(|step| {
+                let written = steps.iter().map(|step| {
                     serde_json::to_value(step).expect("a step holds texts and numbers, which are all JSON")
                 });
-                self.print_json(&report, &Rehearsal::Plan(steps.collect()));
+                self.print_json(&foretold(&report, steps), &Rehearsal::Plan(written.collect()));
             }
             (Output::Text, None) => self.print_summary(&report, Kind::Run),
             (Output::Text, Some(steps)) => {
@@ -338,7 +343,8 @@ impl Errand<'_> {
                         break;
                     }
                 }
-                close(stores).await;
+                let traffic = close(stores).await;
+                Side::BOTH.into_iter().for_each(|side| all.sides[side].traffic = traffic[side]);
             }
         }
         drop(watcher);
@@ -460,9 +466,32 @@ async fn with_bar<T>(work: impl Future<Output = T>, show: impl FnOnce()) -> T {
     work.await
 }
 
-async fn close(stores: Both<Box<dyn Store>>) {
+/// The report of a rehearsal with what a run would do on each side, as far as a plan tells.
+fn foretold(report: &Report, steps: &[Step]) -> Report {
+    let mut report = report.clone();
+    for step in steps {
+        let Some(side) = Side::BOTH.into_iter().find(|side| side.as_str() == step.side) else { continue };
+        let sum = &mut report.sides[side];
+        match step.op {
+            "copy" => sum.copied += step.messages,
+            "flag" => sum.flagged += step.messages,
+            "expunge" => sum.expunged += step.messages,
+            "move" => sum.moved += step.messages,
+            "create" => sum.created += 1,
+            "delete" => sum.deleted += 1,
+            "rename" => sum.renamed += 1,
+            "subscribe" | "unsubscribe" => sum.subscriptions += 1,
+            _ => {}
+        }
+    }
+    report
+}
+
+/// Takes leave of both sides; what has gone over the wire then is all.
+async fn close(stores: Both<Box<dyn Store>>) -> Both<Traffic> {
     let Both { mut local, mut remote } = stores;
     tokio::join!(local.close(), remote.close());
+    Both { local: local.traffic(), remote: remote.traffic() }
 }
 
 /// What the configuration wants, less what the arguments leave out of it.
@@ -574,8 +603,6 @@ fn add(all: &mut Report, report: Report) {
         sum.deleted += more.deleted;
         sum.renamed += more.renamed;
         sum.subscriptions += more.subscriptions;
-        // The store counts from the beginning of its session.
-        sum.traffic = more.traffic;
         sum.method = more.method;
     }
     all.guarded.extend(report.guarded);

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::mail::{MailboxName, Pattern};
 use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Rename, Writing};
@@ -265,4 +267,61 @@ fn two_addresses_are_an_account() {
     assert_eq!(account.policy, Policy::two_way());
     assert_eq!(account.endpoints.remote.login.unwrap().password.password().unwrap().as_str(), "geheim");
     assert!(account.endpoints.local.login.is_none());
+}
+
+/// Lines that are nearly those of a configuration.
+fn nearly_toml() -> impl Strategy<Value = String> {
+    let keys: Vec<&str> = KEYS.iter().map(|key| key.name).chain(["account", "a", "\"a b\"", "zebra"]).collect();
+    let values = prop::sample::select(vec![
+        "1",
+        "-1",
+        "0x10",
+        "1.5",
+        "true",
+        "\"\"",
+        "\"imaps\"",
+        "\"60s\"",
+        "\"50%\"",
+        "\"~x/y\"",
+        "[]",
+        "[1, \"a\"]",
+        "{}",
+        "{ a = 1 }",
+        "[{ remote = \"a*\", local = \"b*\" }]",
+        "1979-05-27",
+        "\"\"\"a\nb\"\"\"",
+        "\"unended",
+        "\u{fc}",
+    ]);
+    let headers = prop::sample::select(vec![
+        "[account.a]",
+        "[account.a.local]",
+        "[account.a.remote]",
+        "[account.a.remote.tls]",
+        "[[account.a.rename]]",
+        "[account]",
+        "[x",
+    ]);
+    let line = prop_oneof![
+        1 => headers.prop_map(str::to_owned),
+        4 => (prop::sample::select(keys), values).prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => "\\PC{0,12}",
+    ];
+    prop::collection::vec(line, 0..20).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn every_text_is_a_configuration_or_is_complained_about(text in nearly_toml()) {
+        match read(&text) {
+            Ok(config) => prop_assert!(!config.accounts.is_empty()),
+            Err(findings) => prop_assert!(findings.iter().any(|finding| finding.severity == Severity::Error)),
+        }
+    }
+
+    #[test]
+    fn an_address_is_read_as_it_is_written(username in "\\PC{1,20}", host in "[a-z]{1,9}(\\.[a-z]{2,5}){0,2}", port in 1..=u16::MAX) {
+        let address = Address::Server { scheme: Scheme::Imaps, username, host, port };
+        prop_assert_eq!(Address::parse(&address.to_string()), Ok(address));
+    }
 }

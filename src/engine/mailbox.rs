@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::mail::{Both, Listed, MailboxKind, MailboxName, Side, Subscription};
+use crate::mail::{Both, Listed, Listing, MailboxKind, MailboxName, Side, Subscription};
 use crate::plan::{MailboxKey, Policy, Remembered, Roster};
 use crate::state::State;
 use crate::store::{Cause, Error, Store};
 
 use super::event::{Event, Extent, Listener, MailboxEvent, Report, Trouble, TroubleCause};
-use super::{Halt, Order, Run, Scrutiny};
+use super::{Halt, Order, Run, Scrutiny, tree};
 
 /// A mailbox as `mailbox list` shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,7 +174,8 @@ impl Run<'_> {
             if there.is_none() {
                 continue;
             }
-            match self.stores[side].rename(&own, &new).await {
+            let mut subscribed = tree::subscribed_names(&self.list(side).await?);
+            match tree::rename(self, side, &own, &new, &mut subscribed).await {
                 Ok(()) => {
                     self.report.sides[side].renamed += 1;
                     self.listener.hear(Event::Mailbox(side, &own, MailboxEvent::Renamed(&new)));
@@ -222,12 +223,16 @@ impl Run<'_> {
     async fn places_of(&mut self, name: &MailboxName) -> Result<Vec<(Side, Option<MailboxKind>)>, Halt> {
         let mut places = Vec::new();
         for side in Side::BOTH {
-            let listing = self.stores[side].mailboxes().await.map_err(|error| Halt::Side(side, error))?;
+            let listing = self.list(side).await?;
             let own = self.name_on(side, name);
             let kind = listing.mailboxes.get(&own).map(|listed| listed.kind);
             places.push((side, kind.filter(|kind| *kind == MailboxKind::Mailbox)));
         }
         Ok(places)
+    }
+
+    async fn list(&mut self, side: Side) -> Result<Listing, Halt> {
+        self.stores[side].mailboxes().await.map_err(|error| Halt::Side(side, error))
     }
 
     fn row_named(&self, name: &MailboxName) -> Result<Option<Remembered>, Halt> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Both, Listing, MailboxName, Side, Silence};
+use crate::mail::{Both, Listed, Listing, MailboxName, Side, Silence, Subscription};
 use crate::plan::{
     Baseline, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan, TreeView,
     diff, exists_equation_holds, plan_tree, suspect_renames,
@@ -36,7 +36,7 @@ pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<TreePlan, Ha
         tree.places.retain(|place| place.remembered.as_ref().is_none_or(|row| !refused.contains(&row.key)));
         tree.deletions.retain(|deletion| !refused.contains(&deletion.remembered.key));
         if mode == Mode::Execute && !tree.rekeys.is_empty() {
-            match carry_out_renames(run, &tree).await? {
+            match carry_out_renames(run, &tree, &listings).await? {
                 Carried::Out if round < ROUNDS => {}
                 Carried::Out | Carried::Partly => refused.extend(tree.rekeys.keys()),
             }
@@ -164,9 +164,10 @@ enum Carried {
 }
 
 /// Carries renames out, one side and one step after the other, and then remembers the new names.
-async fn carry_out_renames(run: &mut Run<'_>, tree: &TreePlan) -> Result<Carried, Halt> {
+async fn carry_out_renames(run: &mut Run<'_>, tree: &TreePlan, listings: &Both<Listing>) -> Result<Carried, Halt> {
+    let mut subscribed = Both::from_fn(|side| subscribed_names(&listings[side]));
     for step in &tree.renames {
-        match run.stores[step.side].rename(&step.from, &step.to).await {
+        match rename(run, step.side, &step.from, &step.to, &mut subscribed[step.side]).await {
             Ok(()) => {
                 if step.kind == RenameKind::Wanted {
                     run.report.sides[step.side].renamed += 1;
@@ -184,6 +185,33 @@ async fn carry_out_renames(run: &mut Run<'_>, tree: &TreePlan) -> Result<Carried
     }
     run.state.commit(|change| change.rename_mailboxes(&tree.rekeys))?;
     Ok(Carried::Out)
+}
+
+/// The names a side is subscribed to.
+pub(super) fn subscribed_names(listing: &Listing) -> BTreeSet<MailboxName> {
+    let subscribed = |listed: &Listed| listed.subscription == Subscription::Subscribed;
+    listing.mailboxes.iter().filter(|(_, listed)| subscribed(listed)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Renames a mailbox on one side, and moves the subscriptions along: servers leave them at the old names
+/// (RFC 9051 §6.3.6), where they would look like somebody's wish.
+pub(super) async fn rename(
+    run: &mut Run<'_>,
+    side: Side,
+    from: &MailboxName,
+    to: &MailboxName,
+    subscribed: &mut BTreeSet<MailboxName>,
+) -> Result<(), store::Error> {
+    run.stores[side].rename(from, to).await?;
+    let moved: Vec<(MailboxName, MailboxName)> =
+        subscribed.iter().filter_map(|name| Some((name.clone(), name.renamed(from, to)?))).collect();
+    for (old, new) in moved {
+        run.stores[side].set_subscription(&new, Subscription::Subscribed).await?;
+        run.stores[side].set_subscription(&old, Subscription::Unsubscribed).await?;
+        subscribed.remove(&old);
+        subscribed.insert(new);
+    }
+    Ok(())
 }
 
 /// Turns deletions that would destroy something unseen into creations on the other side.

@@ -13,8 +13,8 @@ pub use check::{CheckedSide, Mailboxes, check_json, check_text};
 pub use json::{Rehearsal, run_json};
 pub use mailboxes::{mailboxes_json, mailboxes_text};
 pub use printable::{printable, shell_quoted};
-pub use quantity::{count, octets, seconds, utc};
-pub use run::{Kind, Notice, Weight, notices, summary, trouble_notice};
+pub use quantity::octets;
+pub use run::{Kind, Notice, Weight, notices, summary};
 pub use status::{Comparison, MailboxRow, Status, status_json, status_text};
 
 /// How the reader called us, so that every hint can be typed as it stands.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `1 message`, `3 messages`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
+pub(super) fn count(number: u64, one: &str, many: &str) -> String {
     match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {many}"),
@@ -27,7 +27,7 @@ pub fn octets(octets: u64) -> String {
 }
 
 /// `0.41 s`, `73 s`.
-pub fn seconds(duration: Duration) -> String {
+pub(super) fn seconds(duration: Duration) -> String {
     match duration.as_secs() {
         0..=9 => format!("{:.2} s", duration.as_secs_f64()),
         whole => format!("{whole} s"),
@@ -35,7 +35,7 @@ pub fn seconds(duration: Duration) -> String {
 }
 
 /// A moment, given in seconds since 1970: `2026-11-20 08:49 UTC`.
-pub fn utc(moment: i64) -> String {
+pub(super) fn utc(moment: i64) -> String {
     let (days, second) = (moment.div_euclid(86400), moment.rem_euclid(86400));
     // Days are counted from 1 March of the year 0, so that a leap day is the last one of its year: then a year of 365.2425
     // days and a month of 30.6 days on average give the date (the proleptic Gregorian calendar).

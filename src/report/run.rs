@@ -122,7 +122,7 @@ pub fn notices(account: &str, report: &Report, again: &Invocation) -> Vec<Notice
 }
 
 /// What went wrong, where, what it left undone, what to do.
-pub fn trouble_notice(account: &str, trouble: &Trouble, again: &Invocation) -> Notice {
+fn trouble_notice(account: &str, trouble: &Trouble, again: &Invocation) -> Notice {
     let place = place(account, trouble.side, trouble.mailbox.as_ref().map(|mailbox| mailbox.as_str()));
     let undone = match trouble.reach {
         Extent::Message => "this was left out, the rest was done",

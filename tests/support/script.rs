@@ -8,11 +8,13 @@
 //! C> hello\r\n              octets that the client must send: those of a literal
 //! C+ "b" {5+}               the rest of a line of the client, behind a literal
 //! hang up                   the server closes the connection
+//! wait                      the server neither listens nor speaks for an hour
 //! ```
 //!
 //! At the end the server waits until the client hangs up; whatever the client says before is one line too many.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
@@ -57,6 +59,7 @@ async fn perform<S: AsyncRead + AsyncWrite + Unpin>(mut stream: BufReader<S>, sc
                 compare(&String::from_utf8_lossy(&expected), &String::from_utf8_lossy(&said), line)?;
             }
             _ if line == "hang up" => return Ok(()),
+            _ if line == "wait" => tokio::time::sleep(Duration::from_secs(3600)).await,
             _ => return Err(format!("the script has a line that is none: {line}")),
         }
     }

@@ -68,7 +68,7 @@ fn cut_off_anywhere(observers: Both<Observer>, thorough: bool) -> Tally {
                 user.deliver(10 + side as u32, "");
             }
         }
-        let crash = choices.one_of(if thorough { 48 } else { 24 }) as u32;
+        let crash = choices.one_of(if thorough { 36 } else { 24 }) as u32;
         let ended = world.run_until(crash);
         let user = world.at(Side::Local);
         let after = choices.one_of(if ended && crash > 0 { 1 } else { 5 });
@@ -83,7 +83,7 @@ fn cut_off_anywhere(observers: Both<Observer>, thorough: bool) -> Tally {
             4 => user.deliver(20, ""),
             _ => {}
         }
-        let second = if ended || !thorough { 0 } else { choices.one_of(3) as u32 * 7 };
+        let second = if ended || !thorough || after > 0 { 0 } else { choices.one_of(4) as u32 * 5 };
         if second > 0 {
             world.run_until(second);
         }

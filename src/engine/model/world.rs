@@ -59,20 +59,22 @@ pub(super) struct World {
 impl World {
     /// Both sides hold messages 1 and 2; 2 is seen.
     pub(super) fn in_line(observers: Both<Observer>) -> World {
-        let mut world = World::empty(observers);
-        world.at(Side::Local).deliver(1, "");
-        world.at(Side::Remote).deliver(2, "\\Seen");
-        world.runs_until_quiet();
-        world
+        thread_local! {
+            static BEGINNING: Beginning = Beginning::new();
+        }
+        BEGINNING.with(|beginning| World::with(observers, beginning.servers.clone(), beginning.state()))
     }
 
     pub(super) fn empty(observers: Both<Observer>) -> World {
+        World::with(observers, Both::default(), State::in_memory().unwrap())
+    }
+
+    fn with(observers: Both<Observer>, servers: Both<Server>, mut state: State) -> World {
         let fuse = SharedFuse::default();
-        let servers = Both::from_fn(|_| Arc::new(Mutex::new(Server::default())));
+        let servers = servers.map(|server| Arc::new(Mutex::new(server)));
         let stores = Both::from_fn(|side| {
             Box::new(MemoryStore::new(servers[side].clone(), observers[side], fuse.clone())) as Box<dyn Store>
         });
-        let mut state = State::in_memory().unwrap();
         let on_commit = fuse.clone();
         state.on_commit(Box::new(move |moment: Moment| match step(&on_commit) {
             Fate::Crash => Err(state::Error::Stopped(moment)),
@@ -80,6 +82,11 @@ impl World {
         }));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         World { servers, fuse, policy: Policy::two_way(), stores, state, runtime }
+    }
+
+    /// Takes the world down to what survives of it.
+    fn into_beginning(self) -> (Both<Server>, State) {
+        (self.servers.map(|server| server.lock().unwrap().clone()), self.state)
     }
 
     pub(super) fn at(&self, side: Side) -> User {
@@ -130,6 +137,33 @@ impl World {
     /// How many appends are unsettled.
     pub(super) fn intents(&self) -> u64 {
         self.state.remembered().unwrap().iter().map(|row| row.intents).sum()
+    }
+}
+
+/// Where most scenarios begin, made once.
+struct Beginning {
+    servers: Both<Server>,
+    directory: tempfile::TempDir,
+}
+
+impl Beginning {
+    const FILE: &str = "beginning.db";
+
+    fn new() -> Beginning {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Both { local: "here".to_owned(), remote: "there".to_owned() };
+        let state = State::open(&directory.path().join(Beginning::FILE), &identity).unwrap();
+        let qresync = Both { local: Observer::Qresync, remote: Observer::Qresync };
+        let mut world = World::with(qresync, Both::default(), state);
+        world.at(Side::Local).deliver(1, "");
+        world.at(Side::Remote).deliver(2, "\\Seen");
+        world.runs_until_quiet();
+        let (servers, _) = world.into_beginning();
+        Beginning { servers, directory }
+    }
+
+    fn state(&self) -> State {
+        State::rehearsal(&self.directory.path().join(Beginning::FILE)).unwrap()
     }
 }
 

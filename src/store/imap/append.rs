@@ -269,7 +269,7 @@ fn uids_of(scope: &UidScope, completion: &Completion, messages: usize) -> Option
     }
 }
 
-/// Dovecot (2.3, 2026) says LIMIT of a message that is too large.
+/// LIMIT is what RFC 5530 has for a message that is too large; TOOBIG came later (RFC 7889 §5).
 fn refusal(completion: &Completion, size: u64) -> Error {
     let error = completion.refusal(Reach::Message, &format!("a message of {size} octets"));
     match completion.has_code("LIMIT") {

@@ -54,6 +54,8 @@ pub(super) struct Connection {
     /// Whether we announced a literal and wait to be told to go on.
     awaits_go: bool,
     leaving: bool,
+    /// Whether an ALERT is the server's, and not anybody's who sits between us (RFC 9051 §11.3).
+    heeds_alerts: bool,
     patience: Duration,
     traffic: Traffic,
     /// Whether we were the last to speak.
@@ -141,6 +143,7 @@ impl Connection {
             early_octets: 0,
             awaits_go: false,
             leaving: false,
+            heeds_alerts: false,
             patience,
             traffic: Traffic::default(),
             spoke: false,
@@ -173,6 +176,11 @@ impl Connection {
     /// Goes on counting from there.
     pub(super) fn continue_from(&mut self, traffic: Traffic) {
         self.traffic = traffic;
+    }
+
+    /// From here on, what the server wants to be shown to people is shown: the connection is as private as it must be.
+    pub(super) fn heed_alerts(&mut self) {
+        self.heeds_alerts = true;
     }
 
     /// To be called before a verb begins: fails where an earlier one was broken off, as its answers are still to come.
@@ -397,6 +405,13 @@ impl Connection {
     fn understand(&mut self, frame: &Frame) -> Result<Incoming, Error> {
         let response = parse(frame);
         self.show_received(frame, response.as_ref().ok());
+        if let Ok(Response::Tagged { code: Some(code), text, .. } | Response::Untagged { code: Some(code), text, .. }) =
+            &response
+            && self.heeds_alerts
+            && code.is("ALERT")
+        {
+            tracing::warn!(target: "interimap::alert", "the server says: {}", words(text));
+        }
         match response {
             Ok(Response::Tagged { tag, status, code, text }) => self.settle(&tag, Completion { status, code, text }),
             Ok(Response::Continue(_)) => {

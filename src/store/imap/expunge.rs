@@ -30,8 +30,8 @@ impl ImapStore {
         if let Some(refusal) = refusal {
             self.check(&refusal, "to expunge messages")?;
         }
-        // A server may say OK and do nothing (Dovecot 2.3 where the right is missing). Those of which it did not say
-        // that they vanished were gone before, or are still there.
+        // Those of which the server did not say that they vanished were gone before, or are still there (`quirks`:
+        // ok-and-nothing-done).
         let doubtful = uids.difference(&kept).difference(&vanished);
         Ok(kept.union(&self.still_there(&doubtful).await?))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::connection::Reply;
+use super::connection::{Incoming, Reply};
 use super::name::{WireName, quoted};
 use super::parse::printable;
 use super::response::{List, MailboxStatusItems, Response};
@@ -23,8 +23,20 @@ const SPECIAL_USES: [&str; 8] = ["all", "archive", "drafts", "flagged", "junk", 
 
 impl ImapStore {
     pub(super) async fn list(&mut self) -> Result<Listing, Error> {
-        let command = self.list_command()?;
-        // Of the mailbox that is selected, a server tells the status as this session last saw it (Dovecot 2.3, 2026).
+        let with_ids = self.capabilities.has("OBJECTID") && !self.quirks.garbled_mailbox_ids;
+        match self.list_with(if with_ids { " MAILBOXID" } else { "" }).await {
+            Err(error) if with_ids && error.cause == Cause::Protocol => {
+                self.connection.ensure_idle()?;
+                self.quirks.garbled_mailbox_ids = true;
+                self.list_with("").await
+            }
+            listing => listing,
+        }
+    }
+
+    async fn list_with(&mut self, id: &str) -> Result<Listing, Error> {
+        let command = self.list_command(id)?;
+        // STATUS is not for the mailbox that is selected (RFC 9051 §6.3.11): it may be as this session last saw it.
         let commands = match self.selection {
             Selection::Nothing => vec![command],
             _ => vec![self.unselect_command().to_owned(), command],
@@ -64,12 +76,11 @@ impl ImapStore {
         Ok(self.read_listing(lists, &statuses))
     }
 
-    fn list_command(&self) -> Result<String, Error> {
+    fn list_command(&self, id: &str) -> Result<String, Error> {
         let mut options = vec!["SUBSCRIBED".to_owned()];
         if self.capabilities.has("SPECIAL-USE") {
             options.push("SPECIAL-USE".to_owned());
         }
-        let id = if self.capabilities.has("OBJECTID") { " MAILBOXID" } else { "" };
         options.push(format!("STATUS ({STATUS_ITEMS}{id})"));
         let prefix = &self.names.hierarchy.prefix;
         let below = quoted(&format!("{prefix}*"))
@@ -111,24 +122,28 @@ impl ImapStore {
     /// Whether there is a mailbox of that name that can be selected, asked for afresh.
     pub(super) async fn is_listed(&mut self, name: &WireName) -> Result<bool, Error> {
         let mut found = false;
+        let mut unreadable = None;
+        let ticket = self.connection.queue(&format!("LIST \"\" {name}"));
         let completion = self
             .connection
-            .run(&format!("LIST \"\" {name}"), |response| {
-                if let Response::List(list) = response
-                    && name.is_meant_by(&list.name)
-                {
+            .answer(ticket, |incoming| match incoming {
+                Incoming::Untagged(Response::List(list)) if name.is_meant_by(&list.name) => {
                     found |= kind(&list) == MailboxKind::Mailbox;
                 }
+                Incoming::Unreadable(reason) => unreadable = Some(reason),
+                _ => {}
             })
             .await?;
-        match completion.is_ok() {
-            true => Ok(found),
-            false => Err(completion.refusal(Reach::Mailbox, &format!("to list {name}"))),
+        match unreadable {
+            _ if !completion.is_ok() => Err(completion.refusal(Reach::Mailbox, &format!("to list {name}"))),
+            // The line that is lost may have been the one.
+            Some(reason) => Err(Error::mailbox(Cause::Protocol, reason)),
+            None => Ok(found),
         }
     }
 }
 
-/// A repeated line says nothing new, but may say more (Cyrus 3.10 lists a name twice after CREATE).
+/// A repeated line says nothing new, but may say more (`quirks`: listed-twice).
 fn merge(entry: std::collections::btree_map::Entry<'_, MailboxName, Listed>, listed: Listed) {
     entry
         .and_modify(|known| {

@@ -25,7 +25,6 @@ impl ImapStore {
             self.unselect().await?;
         }
         let completion = self.connection.run(&format!("DELETE {wire}"), |_| {}).await?;
-        // Stalwart (2026) says TRYCREATE of a mailbox that is not there.
         let gone = completion.is_ok()
             || completion.says_there_is_none()
             || (!completion.has_reason() && !self.is_listed(&wire).await?);

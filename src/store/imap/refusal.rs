@@ -7,9 +7,10 @@ use crate::store::{Cause, Error, Reach, Retry};
 /// How much of a server's text goes into a message of ours, in characters.
 const WORDS_LIMIT: usize = 300;
 
-/// The beginning of a server's text, which is printable already.
+/// The beginning of a server's text, which is printable already, without a full stop.
 pub(super) fn words(text: &str) -> &str {
     let text = text.trim();
+    let text = text.strip_suffix('.').unwrap_or(text);
     let end = text.char_indices().nth(WORDS_LIMIT).map_or(text.len(), |(at, _)| at);
     if text.is_empty() { "no reason given" } else { &text[..end] }
 }
@@ -95,5 +96,6 @@ mod tests {
     fn a_servers_words_are_cut() {
         assert_eq!(words(&"ä".repeat(1000)).chars().count(), WORDS_LIMIT);
         assert_eq!(words(" "), "no reason given");
+        assert_eq!(words("Authentication failed. "), "Authentication failed");
     }
 }

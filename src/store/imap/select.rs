@@ -103,7 +103,7 @@ impl ImapStore {
     }
 
     /// Makes sure that no mailbox is selected, as far as the server lets us: what is selected while it is deleted or
-    /// renamed looks afterwards as if everything in it had been expunged (Cyrus 3.6, 2026).
+    /// renamed may look afterwards as if everything in it had been expunged (`quirks`: gone-is-vanished).
     pub(super) async fn unselect(&mut self) -> Result<(), Error> {
         if self.selection == Selection::Nothing {
             return Ok(());

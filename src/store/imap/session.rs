@@ -156,6 +156,7 @@ async fn ask_capabilities(connection: &mut Connection) -> Result<Vec<String>, Er
 impl Private {
     async fn authenticate(self, endpoint: &Endpoint) -> Result<Authenticated, Error> {
         let Private { mut connection, greeting, protection } = self;
+        connection.heed_alerts();
         let (login, offered) = match greeting.status {
             UntaggedStatus::PreAuth => ("preauthenticated", greeting.capabilities),
             _ => log_in(&mut connection, greeting.capabilities, endpoint).await?,
@@ -300,7 +301,7 @@ impl Authenticated {
         let mut answers = Answers::default();
         connection.flight(commands, |_, reply| answers.take(reply)).await?;
         if !answers.enabled.iter().any(|name| name == "QRESYNC") {
-            // iCloud (2023) says OK and turns nothing on: to believe it would lose mail.
+            // Only the untagged response says that it is on (RFC 7162 §3.2.3; `quirks`: ok-without-enabled).
             let text = "the server does not turn QRESYNC on, though it offers it; \
                         support for servers without it is still to come";
             return Err(connection.fail(Error::side(Cause::MissingCapability, text).for_good()));
@@ -348,7 +349,7 @@ impl Answers {
     }
 }
 
-/// `Dovecot`, `Cyrus IMAPD 3.6.1`
+/// What the server calls itself: its name and, if it tells, its version.
 fn introduction(fields: &[(String, Option<String>)]) -> Option<String> {
     let value = |key: &str| fields.iter().find(|(name, _)| name == key).and_then(|(_, value)| value.as_deref());
     let name = value("name").filter(|name| !name.is_empty())?;

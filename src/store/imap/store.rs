@@ -43,7 +43,8 @@ pub(super) enum Selection {
 
 impl ImapStore {
     pub(super) fn new(connection: Connection, profile: Profile, capabilities: Capabilities, names: Names) -> ImapStore {
-        ImapStore { connection, profile, capabilities, names, quirks: Quirks::default(), selection: Selection::Nothing }
+        let quirks = Quirks::of(&profile.server);
+        ImapStore { connection, profile, capabilities, names, quirks, selection: Selection::Nothing }
     }
 
     /// How the server spells a name.

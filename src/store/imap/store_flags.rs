@@ -28,19 +28,24 @@ impl Change {
 }
 
 /// What the server has reported so far.
-#[derive(Default)]
-struct Reports {
+struct Reports<'a> {
+    /// Of which messages reports are wanted.
+    asked: &'a UidSet,
     flags: BTreeMap<Uid, FlagSet>,
     modified: UidSet,
     vanished: UidSet,
     unreadable: Option<String>,
 }
 
-impl Reports {
+impl<'a> Reports<'a> {
+    fn of(asked: &'a UidSet) -> Reports<'a> {
+        Reports { asked, flags: BTreeMap::new(), modified: UidSet::new(), vanished: UidSet::new(), unreadable: None }
+    }
+
     fn notice(&mut self, reply: Reply) {
         match reply {
             Reply::Untagged(Response::Fetch(fetch)) => {
-                if let Some((uid, flags)) = fetch.uid.zip(fetch.flags) {
+                if let Some((uid, flags)) = fetch.uid.zip(fetch.flags).filter(|(uid, _)| self.asked.contains(*uid)) {
                     self.flags.insert(uid, flags);
                 }
             }
@@ -59,7 +64,8 @@ impl ImapStore {
         changes: &[(UidSet, FlagChange)],
         unchanged_since: Option<ModSeq>,
     ) -> Result<BTreeMap<Uid, Stored>, Error> {
-        let mut reports = Reports::default();
+        let asked = changes.iter().fold(UidSet::new(), |all, (uids, _)| all.union(uids));
+        let mut reports = Reports::of(&asked);
         let (first, second) = steps(changes, unchanged_since);
         match unchanged_since {
             None => self.apply(first.into_iter().chain(second).collect(), &mut reports).await?,
@@ -71,7 +77,6 @@ impl ImapStore {
                 self.apply(second, &mut reports).await?;
             }
         }
-        let asked = changes.iter().fold(UidSet::new(), |all, (uids, _)| all.union(uids));
         let reported: UidSet = reports.flags.keys().copied().collect();
         let unreported = asked.difference(&reported).difference(&reports.modified).difference(&reports.vanished);
         self.ask_flags(&unreported, &mut reports).await?;
@@ -89,9 +94,9 @@ impl ImapStore {
             .collect())
     }
 
-    /// Carries changes out. Where a server refuses a keyword it refuses the whole command (Cyrus: 128 keywords a
-    /// mailbox); the flags that every mailbox keeps are tried alone then.
-    async fn apply(&mut self, changes: Vec<Change>, reports: &mut Reports) -> Result<(), Error> {
+    /// Carries changes out. Where a server refuses a keyword it refuses the whole command
+    /// (RFC 9051 §6.4.6); the flags that every mailbox keeps are tried alone then.
+    async fn apply(&mut self, changes: Vec<Change>, reports: &mut Reports<'_>) -> Result<(), Error> {
         let mut again = Vec::new();
         for (change, refusal) in self.try_changes(changes, reports).await? {
             let system = change.flags.filtered(|flag| !matches!(flag, Flag::Keyword(_)));
@@ -112,7 +117,7 @@ impl ImapStore {
     async fn try_changes(
         &mut self,
         changes: Vec<Change>,
-        reports: &mut Reports,
+        reports: &mut Reports<'_>,
     ) -> Result<Vec<(Change, Completion)>, Error> {
         let mut refused = Vec::new();
         let commands = changes.iter().map(Change::command).collect();
@@ -133,7 +138,7 @@ impl ImapStore {
     }
 
     /// A STORE that changes nothing, or of a message that is gone, need not be followed by a report.
-    async fn ask_flags(&mut self, uids: &UidSet, reports: &mut Reports) -> Result<(), Error> {
+    async fn ask_flags(&mut self, uids: &UidSet, reports: &mut Reports<'_>) -> Result<(), Error> {
         reports.unreadable = None;
         let mut refusal = None;
         let commands = uids.split(SET_LIMIT).iter().map(|set| format!("UID FETCH {set} (FLAGS)")).collect();

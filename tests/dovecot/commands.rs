@@ -1,0 +1,122 @@
+//! The commands beside `sync`, with real servers behind them: what they say and what they do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use interimap::mail::Side::{Local, Remote};
+
+use crate::support::bed::{Bed, Run};
+use crate::support::dovecot::PASSWORD;
+
+/// The object of a mailbox in the report.
+fn row<'a>(run: &'a Run, mailbox: &str) -> &'a serde_json::Value {
+    let rows = run.report["mailboxes"].as_array().unwrap();
+    let found = rows.iter().find(|row| row["mailbox"] == mailbox);
+    found.unwrap_or_else(|| panic!("{mailbox} is missing in {}", run.stdout))
+}
+
+fn succeeded(bed: &Bed, run: Run) -> Run {
+    bed.check(run.status == 0, "the command must end well", &run);
+    run
+}
+
+#[test]
+fn a_check_says_what_both_sides_are_and_changes_nothing() {
+    let bed = Bed::new();
+    bed.about(Remote, "CREATE {}", &["Lists"]);
+    let run = succeeded(&bed, bed.run(&["check"]));
+    assert_eq!(run.report["result"], "ready");
+    for side in [Local, Remote] {
+        let told = &run.report[side.as_str()];
+        assert_eq!(told["method"], "qresync", "{}", run.stdout);
+        assert!(told["capabilities"].as_array().unwrap().iter().any(|name| name == "QRESYNC"), "{}", run.stdout);
+        assert!(bed.proxies[side].writes().is_empty());
+    }
+    assert_eq!(run.report["local"]["mailboxes"], 1);
+    assert_eq!(run.report["remote"]["mailboxes"], 2);
+    assert_eq!(run.report["remote"]["mailboxes_taking_part"], 2);
+}
+
+#[test]
+fn a_status_knows_what_was_in_line_and_asks_only_when_told_to() {
+    let bed = Bed::new();
+    bed.put(Local, "INBOX", "one");
+    bed.put(Local, "INBOX", "two");
+    bed.sync_well();
+    let run = succeeded(&bed, bed.run(&["status"]));
+    assert_eq!(run.report["last_result"], "in-sync");
+    assert_eq!(row(&run, "INBOX")["pairs"], 2);
+    assert_eq!(row(&run, "INBOX")["pending"], 0);
+    assert!(row(&run, "INBOX")["last_success"].is_i64(), "{}", run.stdout);
+    for side in [Local, Remote] {
+        assert_eq!(bed.proxies[side].passed().connections, 0, "{side} was asked");
+    }
+    bed.sync_well();
+    bed.put(Remote, "INBOX", "three");
+    bed.about(Local, "CREATE {}", &["new"]);
+    let run = succeeded(&bed, bed.run(&["status", "--remote"]));
+    assert_eq!(row(&run, "INBOX")["local"], "unchanged", "{}", run.stdout);
+    assert_eq!(row(&run, "INBOX")["remote"], "changed");
+    assert_eq!(row(&run, "new")["local"], "changed");
+    assert_eq!(row(&run, "new")["remote"], "missing");
+}
+
+#[test]
+fn mailboxes_are_changed_on_both_sides_and_in_the_state() {
+    let bed = Bed::new();
+    bed.sync_well();
+    let run = succeeded(&bed, bed.run(&["mailbox", "create", "test", "Lists", "Lists/rust", "gone"]));
+    assert_eq!(run.numbers("created"), [3, 3]);
+    succeeded(&bed, bed.run(&["mailbox", "rename", "test", "Lists", "Groups"]));
+    succeeded(&bed, bed.run(&["mailbox", "subscribe", "test", "Groups/rust"]));
+    bed.put(Local, "Groups/rust", "inside");
+    bed.settle();
+    succeeded(&bed, bed.run(&["mailbox", "delete", "test", "gone"]));
+    let run = succeeded(&bed, bed.run(&["mailbox", "list"]));
+    let names: Vec<&str> =
+        run.report["mailboxes"].as_array().unwrap().iter().map(|row| row["mailbox"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Groups", "Groups/rust", "INBOX"]);
+    for side in ["local", "remote"] {
+        assert_eq!(row(&run, "Groups/rust")[side]["messages"], 1, "{}", run.stdout);
+        assert_eq!(row(&run, "Groups/rust")[side]["subscribed"], true, "{}", run.stdout);
+    }
+    bed.check_quiet();
+}
+
+#[test]
+fn a_repair_of_what_is_in_line_finds_nothing() {
+    let bed = Bed::new();
+    bed.put(Local, "INBOX", "one");
+    bed.sync_well();
+    let run = succeeded(&bed, bed.run(&["repair"]));
+    assert_eq!(run.report["result"], "in-sync");
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([0, 0], [0, 0]), "{}", run.stdout);
+    for side in [Local, Remote] {
+        assert!(bed.proxies[side].writes().is_empty(), "{:?}", bed.proxies[side].writes());
+    }
+    bed.check_quiet();
+}
+
+#[test]
+fn the_most_talkative_run_tells_no_secret_and_no_mail() {
+    let bed = Bed::new();
+    bed.put(Local, "INBOX", "confidential");
+    let trace = bed.database().with_file_name("trace");
+    let run = succeeded(&bed, bed.run(&["sync", "-vv", "--trace-wire", trace.to_str().unwrap()]));
+    let written = fs::read_to_string(&trace).unwrap();
+    assert_eq!(fs::metadata(&trace).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(written.contains(" test local C: ") && written.contains(" test remote S: "), "{written}");
+    assert!(run.stderr.contains("test: remote: INBOX: a message arrived"), "{}", run.stderr);
+    let encoded = base64_of(&format!("\0{}\0{PASSWORD}", bed.user));
+    for told in [&written, &run.stdout, &run.stderr] {
+        for secret in [PASSWORD, &encoded, "Subject: confidential"] {
+            assert!(!told.contains(secret), "{secret} in\n{told}");
+        }
+    }
+}
+
+/// The base64 of a text, without its padding.
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(text)
+}
