@@ -68,6 +68,8 @@ struct Item {
     gone_on: BTreeSet<Side>,
     /// Whether a side moved it, so that flags changed elsewhere would have no place to go.
     moved: bool,
+    /// Whether it has to stay: a renamed mailbox is known by its messages, so one of them must be left.
+    pinned: bool,
     /// The sides on which it was copied elsewhere. Were it expunged there too, it would look moved.
     copied_on: BTreeSet<Side>,
     /// How often it was appended.
@@ -347,7 +349,9 @@ impl Editor {
     }
 
     fn expunge(&mut self, side: Side, client: &mut Client) {
-        let Some((at, token)) = self.open_item(side, |item| !item.copied_on.contains(&side)) else { return };
+        let Some((at, token)) = self.open_item(side, |item| !item.pinned && !item.copied_on.contains(&side)) else {
+            return;
+        };
         let name = self.name(at, side);
         let _ = writeln!(self.log, "{side}: expunge {token} from {name}");
         client.select(&name);
@@ -372,7 +376,10 @@ impl Editor {
 
     fn relocate(&mut self, side: Side, client: &mut Client) {
         // Flags changed on the other side of what is moved here would have two homes to choose from.
-        let Some((from, token)) = self.open_item(side, |item| item.turned[side.other()].is_empty()) else { return };
+        let Some((from, token)) = self.open_item(side, |item| !item.pinned && item.turned[side.other()].is_empty())
+        else {
+            return;
+        };
         let Some(to) = self.open_place(side) else { return };
         if self.places[to].messages.contains_key(&token) {
             return;
@@ -445,7 +452,12 @@ impl Editor {
                 names.into_iter().any(|name| name == old || is_below(name, &old))
             })
             .collect();
-        if !family.iter().all(|other| self.is_untouched(*other)) {
+        let known = |at: &usize| {
+            let messages = &self.places[*at].messages;
+            let stays = |item: &Item| item.fresh_on.is_none() && item.gone_on.is_empty();
+            messages.values().all(|item| item.fresh_on.is_some()) || messages.values().any(stays)
+        };
+        if !family.iter().all(|other| self.is_untouched(*other) && known(other)) {
             return;
         }
         self.renames += 1;
@@ -459,6 +471,10 @@ impl Editor {
             place.names[side] = Some(format!("{new}{}", &name[old.len()..]));
             place.renamed_by = Some(side);
             place.touched = Some(self.phase);
+            let stays = |item: &&mut Item| item.fresh_on.is_none() && item.gone_on.is_empty();
+            if let Some(item) = place.messages.values_mut().find(stays) {
+                item.pinned = true;
+            }
         }
     }
 
