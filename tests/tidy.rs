@@ -133,7 +133,7 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
     let single = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(format!("{room}.rs"));
     paths.extend(single.exists().then_some(single));
     assert!(!paths.is_empty(), "there is no room {room}");
-    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).expect("a source can be read"))).collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -141,7 +141,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten() {
-            let path = entry.unwrap().path();
+            let path = entry.expect("a folder can be read").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
