@@ -922,6 +922,24 @@ async fn a_streamed_message_that_is_refused_leaves_the_connection_in_step() {
 }
 
 #[tokio::test]
+async fn a_message_of_another_size_than_announced_ends_the_session() {
+    for pieces in [2, 4] {
+        let script = format!("C: a1 APPEND \"x\" () \"{DATE}\" {{12}}\nS: + go on\n");
+        let (mut store, player) = opened(&select("7", &script)).await;
+        let (sender, rest) = mpsc::channel(10);
+        for _ in 1..pieces {
+            sender.try_send(Bytes::from_static(b"four")).unwrap();
+        }
+        drop(sender);
+        let body = Body::Streamed { head: Bytes::from_static(b"four"), rest };
+        let error = store.append(&scope("x", 7), vec![Message { size: 12, body, ..message(b"") }]).await.unwrap_err();
+        assert_eq!((error.cause, error.reach), (Cause::ConnectionLost, Reach::Side), "{error}");
+        assert!(store.mailboxes().await.is_err());
+        finish(store, player).await;
+    }
+}
+
+#[tokio::test]
 async fn what_a_server_says_while_it_should_listen_is_bounded() {
     let noise = "S: * OK still there, and as talkative as ever\n".repeat(150_000);
     let script = format!("C: a1 APPEND \"x\" () \"{DATE}\" {{200000+}}\n{noise}");

@@ -197,20 +197,23 @@ impl ImapStore {
         if let Go::Over(completion) = go {
             return Ok(completion);
         }
-        let mut missing = message.size;
+        let mut missing = Some(message.size);
         let mut next = Some(head);
         while let Some(octets) = next {
-            match missing.checked_sub(octets.len() as u64) {
-                Some(fewer) => missing = fewer,
-                None => break,
+            missing = missing.and_then(|missing| missing.checked_sub(octets.len() as u64));
+            // One piece is held back until it is known whether more follows: to have all its octets is enough for some
+            // servers to store a message (`quirks`: stored-without-line-end).
+            next = rest.recv().await;
+            if missing.is_none() || (missing == Some(0) && next.is_some()) {
+                missing = None;
+                break;
             }
             self.connection.octets(&octets).await?;
-            next = rest.recv().await;
         }
-        if missing > 0 {
+        if missing != Some(0) {
             // The server waits for the rest of the literal; nothing but the end of the connection takes it back.
-            let text =
-                "a message broke off where it comes from; the connection was closed, so that no part of it stays";
+            let text = "a message has not the octets that it was said to have where it comes from; \
+                        the connection was closed, so that no part of it stays";
             return Err(self.connection.fail(Error::side(Cause::ConnectionLost, text)));
         }
         self.connection.end(ticket);

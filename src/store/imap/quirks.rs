@@ -8,10 +8,11 @@
 //! | gone-is-vanished | Cyrus 3.6, 2026: who has a mailbox open while it is renamed is told that all vanished | no mailbox is selected while we rename or delete (`select`); a census opens the mailbox afresh (`census`) |
 //! | vanished-but-there | Cyrus, James, iCloud: live mail is said to have vanished | what is said both to be there and to be gone is asked in full (`observe`); the caller counts |
 //! | ok-and-nothing-done | Dovecot 2.3, 2026: STORE and EXPUNGE without the right are OK and do nothing | flags are those reported, and what did not vanish is searched for (`store_flags`, `expunge`) |
-//! | trycreate-for-delete | Stalwart 2026: DELETE of a mailbox that is missing is NO [TRYCREATE] | as good as NONEXISTENT (`refusal`) |
+//! | trycreate-for-delete | Stalwart 2026: DELETE of a mailbox that is missing is NO with TRYCREATE | as good as NONEXISTENT (`refusal`) |
 //! | bare-refusal | Courier 5.0, Cyrus 3.6, 2026: NO without a code for what exists, and for what does not | LIST tells (`mailbox`, `census`) |
 //! | modified-in-no | Courier 5.0, 2026: MODIFIED with NO instead of OK | the code counts, not the status (`store_flags`, `expunge`) |
 //! | listed-twice | Cyrus 3.10, 2026: a name twice in one LIST after CREATE | lines of one name are merged (`list`) |
+//! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |
 //! | literal8-in-body | Cyrus 3.6, 2026: BODY[] as literal8 | such a message is binary (`fetch`) |
 
 /// The deviations that change what we say, and that this session has shown so far.
