@@ -67,14 +67,12 @@ fn both_sides_may_be_tunnels() {
 
 #[test]
 fn a_tunnel_that_ends_or_cannot_start_is_told() {
-    for (command, status) in
-        [("true", 3), ("echo '* BYE not today'", 3), ("/nonexistent/program", 3), ("echo mumble; sleep 5", 1)]
-    {
+    for command in ["true", "echo '* BYE not today'", "/nonexistent/program", "echo mumble; sleep 5"] {
         let mut bed = Bed::new();
         bed.put(Remote, "INBOX", "one");
         bed.links.local = Link::Lines(format!("type = \"tunnel\"\ncommand = \"{command}\""));
         let run = bed.sync();
-        bed.check(run.status == status, &format!("{command} is no server"), &run);
+        bed.check(run.status == 3, &format!("{command} is no server"), &run);
         bed.check(run.stderr.contains("local"), "the side must be named", &run);
     }
 }
