@@ -113,9 +113,9 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
             run.state.commit(|change| change.set_checkpoint(task.key, side, Some(start)))?;
             task.checkpoints[side] = Some(start);
             task.sides[side] = SideView::Seen(sight);
-            if task.place.subscription == Some(Subscription::Subscribed) {
+            if let Some(wanted) = task.place.subscription.filter(|wanted| *wanted != task.place.subscribed[side]) {
                 let name = run.name_on(side, &task.name);
-                set_subscription(run, side, &name, Subscription::Subscribed).await?;
+                set_subscription(run, side, &name, wanted).await?;
             }
         }
     }
@@ -389,6 +389,9 @@ async fn delete(run: &mut Run<'_>, deletion: &Deletion) -> Result<(), Halt> {
     match run.stores[side].delete(&deletion.at).await {
         Ok(()) => {}
         Err(error) => return run.store_trouble(side, Some(&deletion.at), error),
+    }
+    if deletion.otherwise.subscribed[side] == Subscription::Subscribed && deletion.otherwise.subscription.is_some() {
+        set_subscription(run, side, &deletion.at, Subscription::Unsubscribed).await?;
     }
     run.state.commit(|change| change.forget_mailbox(deletion.remembered.key))?;
     run.report.sides[side].deleted += 1;

@@ -139,8 +139,7 @@ async fn fingerprints(
     }
 }
 
-/// Which of these are equal but for what servers are known to rewrite: line ends, NUL, and the header, whose
-/// fingerprint has been found equal already.
+/// Which of these are equal but for what servers are known to rewrite.
 pub(super) async fn same_contents(
     run: &mut Run<'_>,
     found: &Found<'_>,
@@ -185,9 +184,9 @@ async fn contents(
     fetched.map(|()| digests)
 }
 
-/// The digest of a message's body; `None` where it broke off.
+/// The digest of a message; `None` where it broke off.
 async fn digest_of(message: Message) -> Option<[u8; 32]> {
-    let mut digest = BodyDigest::default();
+    let mut digest = ContentDigest::default();
     let mut octets = message.body.head().len() as u64;
     digest.update(message.body.head());
     if let Body::Streamed { mut rest, .. } = message.body {
@@ -199,36 +198,46 @@ async fn digest_of(message: Message) -> Option<[u8; 32]> {
     (octets == message.size).then(|| digest.finish())
 }
 
-/// Digests what follows the first empty line, without line ends, NUL taken as 0x80 (Dovecot 2.3 and 2.4 replace it).
-struct BodyDigest {
+/// Digests a message but for what servers are known to rewrite: line ends; in the header, octets above 0x7f (Cyrus makes
+/// them `X`); in the body, NUL (Dovecot 2.3 and 2.4 make it 0x80).
+struct ContentDigest {
     digest: Sha256,
-    /// Nothing of the header's current line has come yet.
-    line_is_empty: bool,
-    in_body: bool,
+    place: Place,
 }
 
-impl Default for BodyDigest {
-    fn default() -> BodyDigest {
-        BodyDigest { digest: Sha256::new(), line_is_empty: true, in_body: false }
+/// Where in a message the next octet stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the beginning of a header line; an empty one ends the header.
+    LineStart,
+    /// In a header line.
+    Line,
+    /// Behind the header.
+    Body,
+}
+
+impl Default for ContentDigest {
+    fn default() -> ContentDigest {
+        ContentDigest { digest: Sha256::new(), place: Place::LineStart }
     }
 }
 
-impl BodyDigest {
+impl ContentDigest {
     fn update(&mut self, octets: &[u8]) {
-        let mut body = Vec::with_capacity(octets.len());
+        let mut counted = Vec::with_capacity(octets.len());
         for octet in octets {
-            match octet {
-                b'\r' => {}
-                b'\n' if self.in_body => {}
-                b'\n' => {
-                    self.in_body = self.line_is_empty;
-                    self.line_is_empty = true;
+            match (octet, self.place) {
+                (b'\r', _) | (b'\n', Place::Body) => {}
+                (b'\n', Place::LineStart) => self.place = Place::Body,
+                (b'\n', Place::Line) => self.place = Place::LineStart,
+                (octet, Place::Body) => counted.push(if *octet == 0 { 0x80 } else { *octet }),
+                (octet, Place::LineStart | Place::Line) => {
+                    counted.push(if matches!(octet, 0 | 0x80..) { b'X' } else { *octet });
+                    self.place = Place::Line;
                 }
-                octet if self.in_body => body.push(if *octet == 0 { 0x80 } else { *octet }),
-                _ => self.line_is_empty = false,
             }
         }
-        self.digest.update(&body);
+        self.digest.update(&counted);
     }
 
     fn finish(self) -> [u8; 32] {
@@ -255,7 +264,7 @@ mod tests {
     #[test]
     fn contents_are_equal_but_for_what_servers_rewrite() {
         let of = |chunks: &[&[u8]]| {
-            let mut digest = BodyDigest::default();
+            let mut digest = ContentDigest::default();
             chunks.iter().for_each(|chunk| digest.update(chunk));
             digest.finish()
         };
@@ -263,18 +272,24 @@ mod tests {
         for same in [&[&b"A: X\n\none\ntwo\0"[..]][..], &[b"A: \xfc\r", b"\n\r", b"\none\r\r\ntwo", b"\x80\r\n"]] {
             assert_eq!(of(same), original);
         }
-        for other in [&b"A: \xfc\r\n\r\none\r\ntwo\r\n"[..], b"A: b\r\none\r\ntwo\0\r\n", b""] {
+        for other in [
+            &b"A: \xfc\r\n\r\none\r\ntwo\r\n"[..],
+            b"A: b\r\n\r\none\r\ntwo\0\r\n",
+            b"A: X\r\none\r\ntwo\0\r\n\r\n",
+            b"",
+        ] {
             assert_ne!(of(&[other]), original);
         }
     }
 
     #[test]
-    fn a_message_that_begins_with_an_empty_line_is_all_body() {
+    fn messages_without_header_or_without_body_differ_by_what_they_hold() {
         let of = |octets: &[u8]| {
-            let mut digest = BodyDigest::default();
+            let mut digest = ContentDigest::default();
             digest.update(octets);
             digest.finish()
         };
         assert_ne!(of(b"\r\nbody"), of(b"\r\nydob"));
+        assert_ne!(of(b"only text"), of(b"other text"));
     }
 }

@@ -99,7 +99,8 @@ impl State {
         // A file that is refused stays as it is: closing it must not merge the log into it.
         schema::on_close(&connection, &path, schema::Log::Left)?;
         let contents = schema::recognize(&connection, &path, migrations)?;
-        if end == files::End::Sudden {
+        // A run that was killed before it had made its tables has left nothing to be checked.
+        if end == files::End::Sudden && contents != Contents::Nothing {
             schema::check(&connection, &path)?;
         }
         let mut state = State::new(connection, Tenure::Held { _lock: lock }, path);
