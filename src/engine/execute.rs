@@ -113,9 +113,20 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
             run.state.commit(|change| change.set_checkpoint(task.key, side, Some(start)))?;
             task.checkpoints[side] = Some(start);
             task.sides[side] = SideView::Seen(sight);
-            if let Some(wanted) = task.place.subscription.filter(|wanted| *wanted != task.place.subscribed[side]) {
-                let name = run.name_on(side, &task.name);
-                set_subscription(run, side, &name, wanted).await?;
+            let name = run.name_on(side, &task.name);
+            match task.place.subscription {
+                Some(Subscription::Subscribed) => {
+                    set_subscription(run, side, &name, Subscription::Subscribed).await?;
+                }
+                // A subscription outlives its mailbox (RFC 9051 §6.3.5), unlisted, and a new one of that name would
+                // begin with it. Not to have been subscribed is no failure.
+                Some(Subscription::Unsubscribed) => {
+                    match run.stores[side].set_subscription(&name, Subscription::Unsubscribed).await {
+                        Err(error) if error.reach == store::Reach::Side => return Err(Halt::Side(side, error)),
+                        Ok(()) | Err(_) => {}
+                    }
+                }
+                None => {}
             }
         }
     }

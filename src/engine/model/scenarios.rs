@@ -37,6 +37,19 @@ impl Tally {
     }
 }
 
+/// How many scenarios are tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Everything,
+    FirstFailure,
+}
+
+impl Depth {
+    fn goes_on(self, tally: &Tally) -> bool {
+        self == Depth::Everything || tally.failures == 0
+    }
+}
+
 /// Runs until nothing is left to do, and catches what the world says of it.
 fn settles(world: &mut World) -> Result<(), String> {
     let quiet = std::panic::AssertUnwindSafe(|| world.runs_until_quiet());
@@ -47,10 +60,10 @@ fn settles(world: &mut World) -> Result<(), String> {
 }
 
 /// Users act on both sides, a run is cut off at any step, a user acts again, and the recovery may be cut off too.
-fn cut_off_anywhere(observers: Both<Observer>, thorough: bool) -> Tally {
+fn cut_off_anywhere(observers: Both<Observer>, depth: Depth) -> Tally {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
-    while choices.another() {
+    while depth.goes_on(&tally) && choices.another() {
         let mut world = World::in_line(observers);
         let before = [choices.one_of(4), choices.one_of(4)];
         let arrivals = [choices.one_of(3), choices.one_of(2)];
@@ -68,7 +81,7 @@ fn cut_off_anywhere(observers: Both<Observer>, thorough: bool) -> Tally {
                 user.deliver(10 + side as u32, "");
             }
         }
-        let crash = choices.one_of(if thorough { 36 } else { 24 }) as u32;
+        let crash = choices.one_of(36) as u32;
         let ended = world.run_until(crash);
         let user = world.at(Side::Local);
         let after = choices.one_of(if ended && crash > 0 { 1 } else { 5 });
@@ -83,7 +96,7 @@ fn cut_off_anywhere(observers: Both<Observer>, thorough: bool) -> Tally {
             4 => user.deliver(20, ""),
             _ => {}
         }
-        let second = if ended || !thorough || after > 0 { 0 } else { choices.one_of(4) as u32 * 5 };
+        let second = if ended || after > 0 { 0 } else { choices.one_of(4) as u32 * 5 };
         if second > 0 {
             world.run_until(second);
         }
@@ -129,40 +142,40 @@ fn cut_off_anywhere(observers: Both<Observer>, thorough: bool) -> Tally {
 
 #[test]
 fn nothing_is_lost_doubled_or_revived_when_qresync_sees_both() {
-    cut_off_anywhere(OBSERVERS[0], true).expect_none("cut off anywhere, qresync");
+    cut_off_anywhere(OBSERVERS[0], Depth::Everything).expect_none("cut off anywhere, qresync");
 }
 
 #[test]
 fn nothing_is_lost_doubled_or_revived_when_local_is_seen_in_full() {
-    cut_off_anywhere(OBSERVERS[1], true).expect_none("cut off anywhere, full local");
+    cut_off_anywhere(OBSERVERS[1], Depth::Everything).expect_none("cut off anywhere, full local");
 }
 
 #[test]
 fn nothing_is_lost_doubled_or_revived_when_remote_is_seen_in_full() {
-    cut_off_anywhere(OBSERVERS[2], true).expect_none("cut off anywhere, full remote");
+    cut_off_anywhere(OBSERVERS[2], Depth::Everything).expect_none("cut off anywhere, full remote");
 }
 
 #[test]
 fn every_planted_fault_is_caught() {
     for fault in [Fault::NoIntents, Fault::CheckpointFirst, Fault::FlagsRememberedEarly] {
         plant(Some(fault));
-        let tally = cut_off_anywhere(OBSERVERS[0], false);
+        let tally = cut_off_anywhere(OBSERVERS[0], Depth::FirstFailure);
         plant(None);
-        println!("{fault:?}: {} of {} scenarios fail", tally.failures, tally.scenarios);
+        println!("{fault:?}: caught by scenario {}: {}", tally.scenarios, tally.first);
         assert!(tally.failures > 0, "{fault:?} went unnoticed");
     }
     plant(Some(Fault::CheckpointDespiteFailure));
-    let tally = refused_anywhere();
+    let tally = refused_anywhere(Depth::FirstFailure);
     plant(None);
-    println!("CheckpointDespiteFailure: {} of {} scenarios fail", tally.failures, tally.scenarios);
+    println!("CheckpointDespiteFailure: caught by scenario {}: {}", tally.scenarios, tally.first);
     assert!(tally.failures > 0, "a checkpoint despite a failure went unnoticed");
 }
 
 /// A server refuses any one effect of a run; the change still has to arrive, and in the same direction.
-fn refused_anywhere() -> Tally {
+fn refused_anywhere(depth: Depth) -> Tally {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
-    while choices.another() {
+    while depth.goes_on(&tally) && choices.another() {
         let observers = OBSERVERS[choices.one_of(3)];
         let mut world = World::in_line(observers);
         let before = [choices.one_of(4), choices.one_of(4)];
@@ -208,16 +221,25 @@ fn refused_anywhere() -> Tally {
 
 #[test]
 fn a_refusal_holds_the_checkpoint_back() {
-    refused_anywhere().expect_none("refused anywhere");
+    refused_anywhere(Depth::Everything).expect_none("refused anywhere");
+}
+
+#[test]
+fn what_a_user_does_here_meanwhile_is_not_lost() {
+    a_user_acts_meanwhile(Side::Local).expect_none("a local user acts meanwhile");
+}
+
+#[test]
+fn what_a_user_does_there_meanwhile_is_not_lost() {
+    a_user_acts_meanwhile(Side::Remote).expect_none("a remote user acts meanwhile");
 }
 
 /// A user acts between any two steps of a run, which may be cut off as well.
-#[test]
-fn what_a_user_does_meanwhile_is_not_lost() {
+fn a_user_acts_meanwhile(side: Side) -> Tally {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
     while choices.another() {
-        let observers = OBSERVERS[choices.one_of(3)];
+        let observers = OBSERVERS[choices.one_of(2)];
         let mut world = World::in_line(observers);
         let before = [choices.one_of(3), choices.one_of(3)];
         for side in Side::BOTH {
@@ -230,9 +252,8 @@ fn what_a_user_does_meanwhile_is_not_lost() {
             user.deliver(10 + side as u32, "");
         }
         let at = choices.one_of(28) as u32 + 1;
-        let side = Side::BOTH[choices.one_of(2)];
         let action = choices.one_of(5);
-        let crash = choices.one_of(6) as u32 * 6;
+        let crash = choices.one_of(4) as u32 * 9;
         let user = world.at(side);
         let act = move || match action {
             0 => user.reflag(2, "\\Flagged", ""),
@@ -270,7 +291,7 @@ fn what_a_user_does_meanwhile_is_not_lost() {
             || format!("{observers:?} {before:?} at {at} {side} action {action} crash {crash}\n{local:?}\n{remote:?}");
         tally.count(scenario, problem);
     }
-    tally.expect_none("a user acts meanwhile");
+    tally
 }
 
 /// A mailbox is rebuilt under a new UIDVALIDITY while messages come, go and change; the recovery is cut off anywhere.

@@ -162,8 +162,7 @@ fn plan_remembered(view: &TreeView<'_>, policy: &Policy, plan: &mut TreePlan, re
     match (standing.local, standing.remote) {
         (None, None) => plan.forgets.push((remembered.key, remembered.name.clone())),
         (Some(local), Some(remote)) => {
-            let place =
-                place(view, policy, Some(remembered), &found.name, Both { local: Some(local), remote: Some(remote) });
+            let place = place(policy, Some(remembered), &found.name, Both { local: Some(local), remote: Some(remote) });
             plan.places.push(place);
         }
         (Some(standing), None) => plan_one_sided(view, policy, plan, remembered, found, Side::Local, standing),
@@ -189,7 +188,7 @@ fn plan_one_sided(
             Some(why) => {
                 plan.troubles.push(TreeTrouble { side: missing_on, mailbox: standing.name.clone(), text: why })
             }
-            None => plan.places.push(place(view, policy, remembered, &found.name, Both::from_fn(here))),
+            None => plan.places.push(place(policy, remembered, &found.name, Both::from_fn(here))),
         };
     // Without a checkpoint the mailbox never was in line there: a creation that has not been carried out.
     if remembered.checkpoints[missing_on].is_none() || found.name.is_inbox() {
@@ -223,7 +222,7 @@ fn plan_one_sided(
         remembered: remembered.clone(),
         at: standing.name.clone(),
         status: standing.listed.status,
-        otherwise: place(view, policy, None, &found.name, Both::from_fn(here)),
+        otherwise: place(policy, None, &found.name, Both::from_fn(here)),
         condition,
     });
 }
@@ -259,7 +258,7 @@ fn plan_new(view: &TreeView<'_>, policy: &Policy, plan: &mut TreePlan, taken: &B
         let standing =
             Both::from_fn(|side| view.rosters[side].mailboxes.get(name).filter(|_| !taken[side].contains(name)));
         match (standing.local, standing.remote) {
-            (Some(_), Some(_)) => plan.places.push(place(view, policy, None, name, standing)),
+            (Some(_), Some(_)) => plan.places.push(place(policy, None, name, standing)),
             (None, None) => {}
             (local, remote) => {
                 let (from, has) = match (local, remote) {
@@ -274,7 +273,7 @@ fn plan_new(view: &TreeView<'_>, policy: &Policy, plan: &mut TreePlan, taken: &B
                     Some(why) => {
                         plan.troubles.push(TreeTrouble { side: from.other(), mailbox: has.name.clone(), text: why })
                     }
-                    None => plan.places.push(place(view, policy, None, name, standing)),
+                    None => plan.places.push(place(policy, None, name, standing)),
                 }
             }
         }
@@ -294,7 +293,6 @@ impl TreeView<'_> {
 }
 
 fn place(
-    view: &TreeView<'_>,
     policy: &Policy,
     remembered: Option<&Remembered>,
     name: &MailboxName,
@@ -304,18 +302,8 @@ fn place(
         Some(standing) => Presence::Here(standing.name.clone(), standing.listed.status),
         None => Presence::ToCreate,
     });
-    // A subscription may have outlived the mailbox (RFC 9051 §6.3.5): a new one of that name begins with it.
-    let lingering = |side: Side| {
-        let own = match side {
-            Side::Local => Ok(name.clone()),
-            Side::Remote => policy.names.across(Side::Local, name),
-        };
-        own.is_ok_and(|own| view.rosters[side].subscribed.contains(&own))
-    };
-    let subscribed = Both::from_fn(|side| match standing[side] {
-        Some(standing) => standing.listed.subscription,
-        None if lingering(side) => Subscription::Subscribed,
-        None => Subscription::Unsubscribed,
+    let subscribed = Both::from_fn(|side| {
+        standing[side].map_or(Subscription::Unsubscribed, |standing| standing.listed.subscription)
     });
     let subscription = match (policy.subscriptions, standing.local, standing.remote) {
         (Choice::No, ..) => None,

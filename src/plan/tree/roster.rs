@@ -1,8 +1,8 @@
 //! What one side has, under the names by which both sides are remembered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::mail::{Listed, Listing, MailboxKind, MailboxName, Side, Subscription};
+use crate::mail::{Listed, Listing, MailboxKind, MailboxName, Side};
 use crate::plan::NameMap;
 
 /// What one side has, by local name.
@@ -14,8 +14,6 @@ pub struct Roster {
     pub has_inbox: bool,
     /// Every name the side lists, whatever stands behind it; in its own words.
     pub names: Vec<MailboxName>,
-    /// The names the side is subscribed to, whether or not there is anything behind them; in its own words.
-    pub subscribed: BTreeSet<MailboxName>,
     /// Names that the rules do not allow.
     pub troubles: Vec<NameTrouble>,
 }
@@ -41,12 +39,7 @@ pub struct NameTrouble {
 impl Roster {
     /// Brings a side's listing under local names.
     pub fn new(side: Side, listing: &Listing, names: &NameMap) -> Roster {
-        let subscribed = |listed: &Listed| listed.subscription == Subscription::Subscribed;
-        let mut roster = Roster {
-            names: listing.mailboxes.keys().cloned().collect(),
-            subscribed: listing.mailboxes.iter().filter(|(_, l)| subscribed(l)).map(|(name, _)| name.clone()).collect(),
-            ..Roster::default()
-        };
+        let mut roster = Roster { names: listing.mailboxes.keys().cloned().collect(), ..Roster::default() };
         let real = listing.mailboxes.iter().filter(|(_, listed)| listed.kind == MailboxKind::Mailbox);
         for (name, listed) in real {
             roster.has_inbox |= name.is_inbox();
