@@ -102,6 +102,8 @@ impl ImapStore {
                     let listed = listed(&list, statuses.get(&folded(&list.name)));
                     merge(listing.mailboxes.entry(name), listed);
                 }
+                // What holds no messages has nothing to be left out: a level that a server put above `INBOX.INBOX.x`.
+                Err(_) if kind(&list) != MailboxKind::Mailbox => {}
                 Err(reason) => {
                     listing.unnamable.push(Unnamable { name: printable(&list.name), reason });
                 }
