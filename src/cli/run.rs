@@ -213,9 +213,14 @@ impl Errand<'_> {
                 });
                 self.print_json(&foretold(&report, steps), &Rehearsal::Plan(written.collect()));
             }
-            (Output::Text, None) => self.print_summary(&report, Kind::Run),
+            (Output::Text, None) => {
+                for step in &report.differences {
+                    self.console.print_line(&report::printable(&step.to_string()));
+                }
+                self.print_summary(&report, Kind::Run);
+            }
             (Output::Text, Some(steps)) => {
-                for step in steps {
+                for step in report.differences.iter().chain(steps) {
                     self.console.print_line(&report::printable(&step.to_string()));
                 }
                 self.print_summary(&report, Kind::Rehearsal(steps.len()));

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::mail::{Both, MailboxName, Side, Uid};
 use crate::store::{self, Method, Profile, Traffic};
 
+use super::Step;
+
 /// Hears what happens, as it happens. Called between two waits, so it must not block for long.
 pub trait Listener: Send {
     /// Something happened.
@@ -99,6 +101,8 @@ pub struct Report {
     pub guarded: Vec<Guarded>,
     /// What went wrong.
     pub troubles: Vec<Trouble>,
+    /// What `repair` found to be different: between the sides, and from what was remembered.
+    pub differences: Vec<Step>,
 }
 
 /// What was done on one side.

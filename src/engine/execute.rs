@@ -186,6 +186,7 @@ async fn copy_messages(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
 
 /// Changes flags on both sides at once, then remembers what both hold.
 async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
+    let groups = Both::from_fn(|side| job.task.plan.flag_groups(side));
     let reflags = std::mem::take(&mut job.task.plan.reflags);
     if reflags.is_empty() {
         return Ok(());
@@ -194,7 +195,6 @@ async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
         run.state
             .commit(|change| reflags.iter().try_for_each(|reflag| change.set_flags(reflag.pair, &reflag.agreed)))?;
     }
-    let groups = Both::from_fn(|side| grouped(side, &reflags));
     let Both { local, remote } = &mut *run.stores;
     let (local, remote) = tokio::join!(
         store_flags(local.as_mut(), job.task.sides.local.seen(), &groups.local),
@@ -239,15 +239,6 @@ async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
         }
     }
     halt.map_or(Ok(()), Err)
-}
-
-/// Few commands for many messages: those with the same change go together.
-fn grouped(side: Side, reflags: &[Reflag]) -> Vec<(UidSet, FlagChange)> {
-    let mut groups: BTreeMap<FlagChange, UidSet> = BTreeMap::new();
-    for reflag in reflags.iter().filter(|reflag| !reflag.changes[side].is_empty()) {
-        groups.entry(reflag.changes[side].clone()).or_default().insert(reflag.uids[side]);
-    }
-    groups.into_iter().map(|(change, uids)| (uids, change)).collect()
 }
 
 async fn store_flags(

@@ -72,6 +72,9 @@ pub async fn rehearse(
     let (plan, end) = match survey::survey(&mut run, survey::Mode::Rehearse).await {
         Ok(plan) => {
             run.note_what_is_held_back(&plan);
+            if order.scrutiny == Scrutiny::Everything {
+                run.report.differences.extend(plan.memories());
+            }
             (plan, Ok(()))
         }
         Err(halt) => (AccountPlan::default(), Err(halt)),
@@ -121,6 +124,12 @@ impl<'a> Run<'a> {
     async fn conduct(&mut self) -> Result<(), Halt> {
         let plan = survey::survey(self, survey::Mode::Execute).await?;
         self.note_what_is_held_back(&plan);
+        if self.order.scrutiny == Scrutiny::Everything {
+            self.report.differences.extend(plan.memories());
+            self.report.differences.extend(plan.steps());
+            // What was moved while everything was compared is no difference: from here on, changes will do.
+            self.order.scrutiny = Scrutiny::Changes;
+        }
         let mut again = execute::execute(self, plan).await?;
         for _ in 1..ROUNDS {
             if again.is_empty() {

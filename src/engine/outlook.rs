@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::mail::{Both, FlagChange, Side, UidSet};
-use crate::plan::{Presence, TreePlan};
+use crate::mail::{Both, MailboxName, Side, UidSet};
+use crate::plan::{Presence, Reflag, TreePlan};
 
 use super::survey::{SideView, Task};
 
@@ -21,9 +21,10 @@ pub struct AccountPlan {
 /// One line of a plan. Many messages that share a fate share a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `copy`, `flag`, `expunge`.
+    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `copy`, `flag`, `expunge`; to what is
+    /// remembered: `pair`, `unpair`, `forget`, `remember`.
     pub op: &'static str,
-    /// The side that is changed.
+    /// The side that is changed; `state` for what is remembered.
     pub side: &'static str,
     /// The mailbox, by its name on that side.
     pub mailbox: String,
@@ -41,6 +42,17 @@ impl AccountPlan {
     /// Whether neither side is to be changed.
     pub fn is_empty(&self) -> bool {
         self.steps().is_empty()
+    }
+
+    /// What `repair` finds beside the changes to either side: memories that both sides contradict alike.
+    pub(super) fn memories(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for task in &self.mailboxes {
+            let remembered = |reflag: &&Reflag| Side::BOTH.into_iter().all(|side| reflag.changes[side].is_empty());
+            steps.extend(Step::of_state("forget", &task.name, task.plan.forget.len()));
+            steps.extend(Step::of_state("remember", &task.name, task.plan.reflags.iter().filter(remembered).count()));
+        }
+        steps
     }
 
     /// Every change to either side, in the order in which it is made.
@@ -78,7 +90,15 @@ impl AccountPlan {
     }
 }
 
-fn of_mailbox(op: &'static str, side: Side, name: &crate::mail::MailboxName) -> Step {
+impl Step {
+    /// A change to what is remembered of so many messages; `None` for none.
+    pub(super) fn of_state(op: &'static str, name: &MailboxName, messages: usize) -> Option<Step> {
+        let mailbox = name.to_string();
+        (messages > 0).then_some(Step { op, side: "state", mailbox, messages: messages as u64, uids: None, to: None })
+    }
+}
+
+fn of_mailbox(op: &'static str, side: Side, name: &MailboxName) -> Step {
     Step { op, side: side.as_str(), mailbox: name.to_string(), messages: 0, uids: None, to: None }
 }
 
@@ -99,11 +119,7 @@ fn copies_and_flags(task: &Task) -> Vec<Step> {
         }
     }
     for side in Side::BOTH {
-        let mut groups: std::collections::BTreeMap<FlagChange, UidSet> = Default::default();
-        for reflag in task.plan.reflags.iter().filter(|reflag| !reflag.changes[side].is_empty()) {
-            groups.entry(reflag.changes[side].clone()).or_default().insert(reflag.uids[side]);
-        }
-        for (change, uids) in groups {
+        for (uids, change) in task.plan.flag_groups(side) {
             steps.push(Step { to: Some(change.to_string()), ..of_messages("flag", side, task, &uids) });
         }
     }
@@ -119,9 +135,11 @@ fn expunges(task: &Task) -> Vec<Step> {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<6} {:<11} {}", self.side, self.op, self.mailbox)?;
+        if self.messages > 0 {
+            write!(f, ": {} {}", self.messages, if self.messages == 1 { "message" } else { "messages" })?;
+        }
         if let Some(uids) = &self.uids {
-            let what = if self.messages == 1 { "message" } else { "messages" };
-            write!(f, ": {} {what}, UID {}", self.messages, shortened(uids))?;
+            write!(f, ", UID {}", shortened(uids))?;
         }
         match &self.to {
             Some(to) if self.op == "rename" => write!(f, " -> {to}"),

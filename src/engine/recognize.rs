@@ -9,9 +9,9 @@ use crate::mail::{Both, Checkpoint, Fingerprint, MailboxName, Observation, Side,
 use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
-use super::Run;
 use super::event::{Event, MailboxEvent};
 use super::survey::{Trip, Uids, uids_in};
+use super::{Run, Scrutiny, Step};
 
 /// A mailbox as it was found on both sides; `None` for a side that has yet to create it.
 pub(super) struct Found<'a> {
@@ -83,6 +83,11 @@ pub(super) async fn pair_anew(
         Ok(())
     })?;
     let moved = again.kept.iter().filter(|(id, uids)| pairs.get(id).is_some_and(|pair| pair.uids != **uids)).count();
+    if run.order.scrutiny == Scrutiny::Everything {
+        let paired = Step::of_state("pair", found.name, moved + fresh.len());
+        let unpaired = Step::of_state("unpair", found.name, again.dissolved.len());
+        run.report.differences.extend(paired.into_iter().chain(unpaired));
+    }
     run.tell_paired(found.name, moved + fresh.len());
     Ok(starts)
 }

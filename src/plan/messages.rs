@@ -71,6 +71,15 @@ impl MailboxPlan {
         *self == MailboxPlan::default()
     }
 
+    /// The flags to change on a side, in few groups: messages with the same change go together.
+    pub fn flag_groups(&self, side: Side) -> Vec<(UidSet, FlagChange)> {
+        let mut groups: BTreeMap<FlagChange, UidSet> = BTreeMap::new();
+        for reflag in self.reflags.iter().filter(|reflag| !reflag.changes[side].is_empty()) {
+            groups.entry(reflag.changes[side].clone()).or_default().insert(reflag.uids[side]);
+        }
+        groups.into_iter().map(|(change, uids)| (uids, change)).collect()
+    }
+
     /// Whether a checkpoint may follow once everything in it is done.
     pub fn is_whole(&self) -> bool {
         self.guarded == Both::default() && self.read_only == Both::default()

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::engine::Step;
 use crate::engine::event::{Extent, Outcome, Report, SideReport, TroubleCause};
 use crate::mail::Side;
 use crate::store::Cause;
@@ -32,6 +33,8 @@ struct Account<'a> {
     guarded: Vec<Guarded<'a>>,
     errors: Vec<Trouble<'a>>,
     dry_run: bool,
+    #[serde(skip_serializing_if = "<[Step]>::is_empty")]
+    differences: &'a [Step],
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'a [serde_json::Value]>,
 }
@@ -137,6 +140,7 @@ pub fn run_json(account: &str, report: &Report, rehearsal: &Rehearsal, again: &I
         guarded: guarded.collect(),
         errors: errors.collect(),
         dry_run: plan.is_some(),
+        differences: &report.differences,
         plan,
     })
 }

@@ -98,6 +98,31 @@ fn a_repair_of_what_is_in_line_finds_nothing() {
 }
 
 #[test]
+fn a_repair_mends_a_memory_that_is_wrong_and_copies_nothing() {
+    let bed = Bed::new();
+    for token in ["one", "two", "three"] {
+        bed.put(Local, "INBOX", token);
+    }
+    bed.sync_well();
+    let state = rusqlite::Connection::open(bed.database()).unwrap();
+    // One pair is lost, the other two are crossed, and a flag is remembered that nobody has.
+    state.execute_batch("DELETE FROM pair WHERE local_uid = 1").unwrap();
+    state.execute_batch("UPDATE pair SET remote_uid = 100 + (remote_uid = 2), flags = '\\Flagged'").unwrap();
+    state.execute_batch("UPDATE pair SET remote_uid = 2 + (remote_uid = 101)").unwrap();
+    drop(state);
+    let run = succeeded(&bed, bed.run(&["repair"]));
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([0, 0], [0, 0]), "{}", run.stdout);
+    let found = |op: &str| {
+        let differences = run.report["differences"].as_array().into_iter().flatten();
+        differences.filter(|step| step["op"] == op).map(|step| step["messages"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((found("pair"), found("remember"), found("copy")), (3, 2, 0), "{}", run.stdout);
+    let again = succeeded(&bed, bed.run(&["repair"]));
+    assert!(again.report.get("differences").is_none(), "{}", again.stdout);
+    bed.check_quiet();
+}
+
+#[test]
 fn the_most_talkative_run_tells_no_secret_and_no_mail() {
     let bed = Bed::new();
     bed.put(Local, "INBOX", "confidential");
