@@ -46,11 +46,7 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
     for place in &plan.tree.places {
         subscribe(run, place).await?;
     }
-    let mut jobs: Vec<Job> = Vec::new();
-    for task in create_missing(run, plan.mailboxes).await? {
-        let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
-        jobs.push(Job { task, settled, touched: false });
-    }
+    let mut jobs = create_missing(run, plan.mailboxes).await?;
     if is_planted(Fault::CheckpointFirst) {
         jobs.iter().try_for_each(|job| remember(run, job))?;
     }
@@ -70,8 +66,15 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
     Ok(jobs.into_iter().filter(|job| job.settled == Settled::Moved).map(|job| job.task.name).collect())
 }
 
+impl Job {
+    fn new(task: Task) -> Job {
+        let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
+        Job { task, settled, touched: false }
+    }
+}
+
 /// Creates what is missing and looks at it, so that UIDs mean something there.
-async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<Task>, Halt> {
+async fn create_missing(run: &mut Run<'_>, tasks: Vec<Task>) -> Result<Vec<Job>, Halt> {
     let mut wanted: Both<Vec<Wanted>> = Both::default();
     let mut given_up: BTreeSet<MailboxName> = BTreeSet::new();
     for task in &tasks {
@@ -102,7 +105,8 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
             }
         }
     }
-    for task in &mut tasks {
+    let mut jobs: Vec<Job> = tasks.into_iter().map(Job::new).collect();
+    for Job { task, settled, .. } in &mut jobs {
         for side in Side::BOTH {
             let SideView::ToCreate(name) = &task.sides[side] else { continue };
             let Some(sight) = sights[side].remove(name) else {
@@ -112,6 +116,10 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
             let start = Checkpoint::start_of(sight.scope.uid_validity);
             run.state.commit(|change| change.set_checkpoint(task.key, side, Some(start)))?;
             task.checkpoints[side] = Some(start);
+            if sight.status.messages > 0 {
+                // Somebody else has created it meanwhile, and nothing has been planned for what is in it.
+                *settled = settled.and(Settled::Moved);
+            }
             task.sides[side] = SideView::Seen(sight);
             let name = run.name_on(side, &task.name);
             match task.place.subscription {
@@ -130,8 +138,8 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
             }
         }
     }
-    tasks.retain(|task| !given_up.contains(&task.name));
-    Ok(tasks)
+    jobs.retain(|job| !given_up.contains(&job.task.name));
+    Ok(jobs)
 }
 
 /// Brings the subscription of a mailbox that both sides have in line.

@@ -445,6 +445,27 @@ fn two_filled_sides_are_paired_and_not_doubled() {
 }
 
 #[test]
+fn mail_in_a_mailbox_that_somebody_creates_before_us_is_seen() {
+    for at in 1..30 {
+        let mut world = World::in_line(OBSERVERS[0]);
+        // An empty one: a copy into it would come back as an echo and show that something else is there.
+        world.at(Side::Remote).in_mailbox("new").deliver(3, "");
+        world.at(Side::Remote).in_mailbox("new").expunge(3);
+        let user = world.at(Side::Local).in_mailbox("new");
+        let act_at = Some((at, Box::new(move || user.deliver(4, "")) as Box<dyn FnOnce() + Send>));
+        *world.fuse.lock().unwrap() = Fuse { act_at, ..Fuse::default() };
+        world.run().unwrap();
+        world.runs_until_quiet();
+        let held: Vec<Vec<u32>> = Side::BOTH
+            .map(|side| world.at(side).in_mailbox("new").holds().iter().map(|(number, _)| *number).collect())
+            .to_vec();
+        let acted = held[0].contains(&4);
+        assert_eq!(held[0], held[1], "created at step {at}");
+        assert!(acted || at > 15, "the user never came to it");
+    }
+}
+
+#[test]
 fn a_quiet_run_commits_nothing() {
     let mut world = World::in_line(OBSERVERS[0]);
     *world.fuse.lock().unwrap() = Fuse::default();
