@@ -473,3 +473,48 @@ fn a_quiet_run_commits_nothing() {
     assert_eq!(changes(&report), 0);
     assert_eq!(world.fuse.lock().unwrap().steps, 2, "two listings, no commit, no command");
 }
+
+/// A side that keeps only `\Seen`, and no keyword that it does not know.
+#[test]
+fn a_flag_that_a_side_cannot_keep_is_neither_lost_nor_deleted() {
+    for poor in Side::BOTH {
+        let mut world = World::in_line(OBSERVERS[0]);
+        world.at(poor).keeps_only("\\Seen");
+        let rich = world.at(poor.other());
+        rich.deliver(3, "$Work \\Flagged \\Seen");
+        rich.reflag(1, "$Work \\Seen", "");
+        world.runs_until_quiet();
+        // Whatever happens on the poor side later, what it cannot say is not taken as said.
+        world.at(poor).reflag(3, "", "\\Seen");
+        rich.reflag(1, "$Later", "");
+        world.runs_until_quiet();
+        let held = [world.holds(poor), world.holds(poor.other())];
+        let poor_holds = [(1, "\\Seen"), (2, "\\Seen"), (3, "")];
+        let rich_holds = [(1, "\\Seen $Later $Work"), (2, "\\Seen"), (3, "\\Flagged $Work")];
+        assert_eq!(held, [poor_holds, rich_holds].map(|side| side.map(|(n, flags)| (n, flags.to_owned())).to_vec()));
+    }
+}
+
+/// Which changes flow is the user's choice, and may change between runs.
+#[test]
+fn one_way_policies_leave_the_other_way_alone_until_they_are_lifted() {
+    use interimap::plan::{Flow, Policy};
+    let mut world = World::in_line(OBSERVERS[0]);
+    world.policy.flow.local.clear();
+    world.at(Side::Local).deliver(3, "");
+    world.at(Side::Remote).deliver(4, "");
+    world.at(Side::Local).reflag(1, "\\Flagged", "");
+    world.at(Side::Local).expunge(2);
+    world.runs_until_quiet();
+    let numbers = |world: &World, side| world.holds(side).iter().map(|(number, _)| *number).collect::<Vec<_>>();
+    assert_eq!((numbers(&world, Side::Local), numbers(&world, Side::Remote)), (vec![1, 3, 4], vec![1, 2, 4]));
+    assert_eq!(world.holds(Side::Remote)[0], (1, String::new()));
+    world.policy.flow.local.insert(Flow::New);
+    world.runs_until_quiet();
+    assert_eq!(numbers(&world, Side::Remote), [1, 2, 3, 4], "what was left out by configuration is copied once it may");
+    world.policy = Policy::two_way();
+    world.at(Side::Local).reflag(1, "\\Seen", "");
+    world.runs_until_quiet();
+    assert_eq!(numbers(&world, Side::Local), [1, 3, 4], "what was expunged here and kept there does not come back");
+    assert!(world.holds(Side::Remote)[0].1.contains("\\Seen"));
+}

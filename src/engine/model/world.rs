@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use interimap::mail::{Both, FlagChange, FlagSet, InternalDate, MailboxName, Side};
+use interimap::mail::{Both, FlagChange, FlagSet, InternalDate, MailboxName, NewKeywords, PermanentFlags, Side};
 use interimap::plan::Policy;
 use interimap::state::{self, Moment, State};
 use interimap::store::Store;
@@ -211,6 +211,13 @@ impl User {
             mailbox.expunge(uid);
             true
         })
+    }
+
+    /// Makes the mailbox one that keeps no other flags.
+    pub(super) fn keeps_only(&self, flags: &str) {
+        let mut server = self.server.lock().unwrap();
+        let permanent_flags = PermanentFlags { listed: FlagSet::parse(flags), new_keywords: NewKeywords::Refused };
+        server.create(&self.mailbox).permanent_flags = permanent_flags;
     }
 
     pub(super) fn rename(&self, to: &str) {
