@@ -2,6 +2,7 @@
 //! of a few user actions, a crash at every effect and on both sides of every commit, a user acting in between. It has to
 //! converge; nothing may be lost, revived or doubled; a further run has to plan nothing.
 
+mod cases;
 #[path = "../../../tests/support/memory.rs"]
 #[expect(unreachable_pub, reason = "the integration tests use it from outside")]
 mod memory;

@@ -1,0 +1,39 @@
+//! Single stories that the enumerations do not tell: policies that change, listings that lie, hands that meet.
+
+use std::collections::BTreeSet;
+
+use interimap::mail::{Access, Both, MailboxName, Side, Subscription};
+use interimap::plan::{Creation, Policy, Writing};
+
+use super::memory::{Fuse, Observer};
+use super::world::{World, changes};
+use crate::engine::Scrutiny;
+
+const QRESYNC: Both<Observer> = Both { local: Observer::Qresync, remote: Observer::Qresync };
+
+/// Only what happens on the remote side reaches the other one.
+fn pull_only() -> Policy {
+    let mut policy = Policy::two_way();
+    policy.flow.local = BTreeSet::new();
+    policy
+}
+
+fn numbers(world: &World, side: Side, mailbox: &str) -> Vec<u32> {
+    world.at(side).in_mailbox(mailbox).holds().into_iter().map(|(number, _)| number).collect()
+}
+
+#[test]
+fn what_a_policy_left_out_is_copied_once_however_often_the_run_is_cut_off() {
+    for crash in 0..30 {
+        let mut world = World::in_line(QRESYNC);
+        world.policy = pull_only();
+        world.at(Side::Local).deliver(10, "");
+        world.runs_until_quiet();
+        world.policy = Policy::two_way();
+        world.run_until(crash);
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side, "INBOX"), [1, 2, 10], "crash {crash} {side}");
+        }
+    }
+}
