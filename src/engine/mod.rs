@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
                 mailbox: Some(name),
                 cause: TroubleCause::Unsettled,
                 text: format!(
-                    "messages kept changing, or a side did not keep what it was told, {ROUNDS} times in a row"
+                    "messages kept changing, or a side did not give or keep what it was asked to, {ROUNDS} times in a row"
                 ),
             });
         }

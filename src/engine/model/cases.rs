@@ -37,3 +37,17 @@ fn what_a_policy_left_out_is_copied_once_however_often_the_run_is_cut_off() {
         }
     }
 }
+
+#[test]
+fn a_message_that_was_not_delivered_is_not_passed_over() {
+    let mut world = World::in_line(QRESYNC);
+    world.at(Side::Local).deliver(3, "");
+    let uid = world.servers.local.lock().unwrap().mailboxes[&MailboxName::inbox()].messages.keys().next_back().copied();
+    world.servers.local.lock().unwrap().withheld = uid.into_iter().collect();
+    let report = world.run().unwrap();
+    assert!(!report.troubles.is_empty(), "a message that does not come is told");
+    world.servers.local.lock().unwrap().withheld = Default::default();
+    world.runs_until_quiet();
+    assert_eq!(numbers(&world, Side::Remote, "INBOX"), [1, 2, 3]);
+    assert_eq!(changes(&world.run().unwrap()), 0);
+}
