@@ -39,6 +39,18 @@ fn what_a_policy_left_out_is_copied_once_however_often_the_run_is_cut_off() {
 }
 
 #[test]
+fn flags_reach_a_mailbox_that_was_shut_for_a_while() {
+    let mut world = World::in_line(QRESYNC);
+    world.at(Side::Remote).set_access(Access::ReadOnly);
+    world.at(Side::Local).reflag(1, "\\Flagged", "");
+    let report = world.run().unwrap();
+    assert_eq!(report.troubles.len(), 1, "what does not arrive is told");
+    world.at(Side::Remote).set_access(Access::ReadWrite);
+    world.runs_until_quiet();
+    assert_eq!(world.holds(Side::Remote), world.holds(Side::Local));
+}
+
+#[test]
 fn a_message_that_was_not_delivered_is_not_passed_over() {
     let mut world = World::in_line(QRESYNC);
     world.at(Side::Local).deliver(3, "");
