@@ -43,11 +43,13 @@ struct Job {
 
 /// Carries a plan out. Answers which mailboxes have changed under our hands.
 pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<MailboxName>, Halt> {
+    let mut tasks = plan.mailboxes;
     for place in &plan.tree.places {
         subscribe(run, place).await?;
     }
     let mut jobs: Vec<Job> = Vec::new();
-    for task in create_missing(run, plan.mailboxes).await? {
+    let Created { tasks, filled } = create_missing(run, tasks).await?;
+    for task in tasks {
         let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
         jobs.push(Job { task, settled, touched: false });
     }
@@ -67,11 +69,27 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
         delete(run, deletion).await?;
     }
     run.report.mailboxes_changed += jobs.iter().filter(|job| job.touched).count() as u64;
-    Ok(jobs.into_iter().filter(|job| job.settled == Settled::Moved).map(|job| job.task.name).collect())
+    let moved = jobs.into_iter().filter(|job| job.settled == Settled::Moved).map(|job| job.task.name);
+    Ok(moved.chain(filled).collect())
+}
+
+/// What was refused is agreed on by nobody: remembered, it would look like somebody's wish at the next run.
+fn leave_subscription_open(tasks: &mut [Task], name: &MailboxName) {
+    for task in tasks.iter_mut().filter(|task| task.name == *name) {
+        task.place.subscription = None;
+    }
+}
+
+/// The tasks of which both sides have the mailbox now.
+struct Created {
+    tasks: Vec<Task>,
+    /// Mailboxes that already held messages when they were to be created: nothing of that is in the plan.
+    filled: Vec<MailboxName>,
 }
 
 /// Creates what is missing and looks at it, so that UIDs mean something there.
-async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<Task>, Halt> {
+async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Created, Halt> {
+    let mut filled: Vec<MailboxName> = Vec::new();
     let mut wanted: Both<Vec<Wanted>> = Both::default();
     let mut given_up: BTreeSet<MailboxName> = BTreeSet::new();
     for task in &tasks {
@@ -92,9 +110,11 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
     }
     let Both { local, remote } = run.observe_both(&wanted).await?;
     let mut sights: Both<BTreeMap<MailboxName, Sight>> = Both::default();
+    let mut held: Both<BTreeSet<MailboxName>> = Both::default();
     for (side, seen) in [(Side::Local, local), (Side::Remote, remote)] {
         for (wanted, seen) in wanted[side].iter().zip(seen) {
             match seen {
+                Ok(seen) if seen.status.messages > 0 => drop(held[side].insert(wanted.name.clone())),
                 Ok(seen) => {
                     sights[side].insert(wanted.name.clone(), Sight::of(wanted.name.clone(), &seen));
                 }
@@ -105,6 +125,10 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
     for task in &mut tasks {
         for side in Side::BOTH {
             let SideView::ToCreate(name) = &task.sides[side] else { continue };
+            // Somebody else was faster, or the listing had left it out.
+            if held[side].contains(name) && !filled.contains(&task.name) {
+                filled.push(task.name.clone());
+            }
             let Some(sight) = sights[side].remove(name) else {
                 given_up.insert(task.name.clone());
                 continue;
@@ -120,7 +144,7 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Vec<T
         }
     }
     tasks.retain(|task| !given_up.contains(&task.name));
-    Ok(tasks)
+    Ok(Created { tasks, filled })
 }
 
 /// Brings the subscription of a mailbox that both sides have in line.

@@ -39,6 +39,53 @@ fn what_a_policy_left_out_is_copied_once_however_often_the_run_is_cut_off() {
 }
 
 #[test]
+fn a_listing_without_inbox_deletes_and_doubles_nothing() {
+    for side in Side::BOTH {
+        let mut world = World::in_line(QRESYNC);
+        world.at(side.other()).deliver(10, "");
+        world.servers[side].lock().unwrap().unlisted.insert(MailboxName::inbox());
+        for _ in 0..3 {
+            let report = world.run().unwrap();
+            assert!(!report.troubles.is_empty(), "{side}: a missing INBOX is told");
+        }
+        assert_eq!(numbers(&world, side.other(), "INBOX"), [1, 2, 10], "{side}");
+        world.servers[side].lock().unwrap().unlisted.clear();
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side, "INBOX"), [1, 2, 10]);
+        }
+    }
+}
+
+#[test]
+fn a_mailbox_that_somebody_creates_meanwhile_is_neither_passed_over_nor_doubled() {
+    for at in 1..20 {
+        for (mine, theirs, both) in [(&[][..], 6, &[6][..]), (&[5], 5, &[5]), (&[5], 6, &[5, 6])] {
+            let mut world = World::in_line(QRESYNC);
+            let here = world.at(Side::Local).in_mailbox("c");
+            here.create();
+            mine.iter().for_each(|number| here.deliver(*number, ""));
+            let there = world.at(Side::Remote).in_mailbox("c");
+            let act = move || {
+                // Into a mailbox that we have made, an equal message is a second one.
+                if mine != [theirs] || !there.names().contains(&"c".to_owned()) {
+                    there.deliver(theirs, "");
+                }
+            };
+            *world.fuse.lock().unwrap() = Fuse { act_at: Some((at, Box::new(act))), ..Fuse::default() };
+            world.run().unwrap();
+            if world.fuse.lock().unwrap().act_at.is_some() {
+                continue;
+            }
+            world.runs_until_quiet();
+            let there = numbers(&world, Side::Remote, "c");
+            assert_eq!(numbers(&world, Side::Local, "c"), there, "at {at} {mine:?} {theirs}");
+            assert!(there == both || there == mine, "at {at} {mine:?} {theirs}: {there:?}");
+        }
+    }
+}
+
+#[test]
 fn flags_reach_a_mailbox_that_was_shut_for_a_while() {
     let mut world = World::in_line(QRESYNC);
     world.at(Side::Remote).set_access(Access::ReadOnly);

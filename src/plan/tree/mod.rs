@@ -191,8 +191,14 @@ fn plan_one_sided(
             None => plan.places.push(place(policy, remembered, &found.name, Both::from_fn(here))),
         };
     // Without a checkpoint the mailbox never was in line there: a creation that has not been carried out.
-    if remembered.checkpoints[missing_on].is_none() || found.name.is_inbox() {
+    if remembered.checkpoints[missing_on].is_none() {
         return created_again(plan, Some(remembered));
+    }
+    // It cannot be deleted (RFC 9051 §6.3.5): what is missing is not the mailbox, but a line of the listing.
+    if found.name.is_inbox() {
+        let text = format!("the {missing_on} side lists no INBOX, so nothing is done with it");
+        plan.troubles.push(TreeTrouble { side: missing_on, mailbox: standing.name.clone(), text });
+        return;
     }
     if !policy.carries(missing_on, Flow::Gone) {
         return;
