@@ -45,7 +45,9 @@ struct Job {
 pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<MailboxName>, Halt> {
     let mut tasks = plan.mailboxes;
     for place in &plan.tree.places {
-        subscribe(run, place).await?;
+        if subscribe(run, place).await? == Settled::No {
+            leave_subscription_open(&mut tasks, &place.name);
+        }
     }
     let mut jobs: Vec<Job> = Vec::new();
     let Created { tasks, filled } = create_missing(run, tasks).await?;
@@ -139,7 +141,9 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Creat
             task.sides[side] = SideView::Seen(sight);
             if task.place.subscription == Some(Subscription::Subscribed) {
                 let name = run.name_on(side, &task.name);
-                set_subscription(run, side, &name, Subscription::Subscribed).await?;
+                if set_subscription(run, side, &name, Subscription::Subscribed).await? == Settled::No {
+                    task.place.subscription = None;
+                }
             }
         }
     }
@@ -148,24 +152,33 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Creat
 }
 
 /// Brings the subscription of a mailbox that both sides have in line.
-async fn subscribe(run: &mut Run<'_>, place: &Place) -> Result<(), Halt> {
-    let Some(wanted) = place.subscription else { return Ok(()) };
+async fn subscribe(run: &mut Run<'_>, place: &Place) -> Result<Settled, Halt> {
+    let Some(wanted) = place.subscription else { return Ok(Settled::Yes) };
+    let mut settled = Settled::Yes;
     for side in Side::BOTH {
         if let Presence::Here(name, _) = &place.at[side]
             && place.subscribed[side] != wanted
             && run.policy.writing[side] == crate::plan::Writing::Allowed
         {
-            set_subscription(run, side, name, wanted).await?;
+            settled = settled.and(set_subscription(run, side, name, wanted).await?);
         }
+    }
+    if settled != Settled::Yes {
+        return Ok(settled);
     }
     let remembered = place.remembered.as_ref();
     if let Some(row) = remembered.filter(|row| row.subscription != Some(wanted)) {
         run.state.commit(|change| change.set_subscription(row.key, Some(wanted)))?;
     }
-    Ok(())
+    Ok(settled)
 }
 
-async fn set_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName, wanted: Subscription) -> Result<(), Halt> {
+async fn set_subscription(
+    run: &mut Run<'_>,
+    side: Side,
+    name: &MailboxName,
+    wanted: Subscription,
+) -> Result<Settled, Halt> {
     match run.stores[side].set_subscription(name, wanted).await {
         Ok(()) => {
             run.report.sides[side].subscriptions += 1;
@@ -174,9 +187,9 @@ async fn set_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName, wan
                 Subscription::Unsubscribed => MailboxEvent::Unsubscribed,
             };
             run.listener.hear(Event::Mailbox(side, name, event));
-            Ok(())
+            Ok(Settled::Yes)
         }
-        Err(error) => run.store_trouble(side, Some(name), error),
+        Err(error) => run.store_trouble(side, Some(name), error).map(|()| Settled::No),
     }
 }
 

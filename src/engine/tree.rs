@@ -206,8 +206,17 @@ pub(super) async fn rename(
     let moved: Vec<(MailboxName, MailboxName)> =
         subscribed.iter().filter_map(|name| Some((name.clone(), name.renamed(from, to)?))).collect();
     for (old, new) in moved {
-        run.stores[side].set_subscription(&new, Subscription::Subscribed).await?;
-        run.stores[side].set_subscription(&old, Subscription::Unsubscribed).await?;
+        // The rename is done, whatever becomes of the subscriptions. Servers that take them along may well refuse to
+        // unsubscribe from the old name.
+        for (name, wanted) in [(&new, Subscription::Subscribed), (&old, Subscription::Unsubscribed)] {
+            match run.stores[side].set_subscription(name, wanted).await {
+                Err(error) if error.reach == store::Reach::Side => return Err(error),
+                Err(error) if wanted == Subscription::Subscribed => {
+                    run.trouble(Trouble::of_store(side, Some(name), &error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
         subscribed.remove(&old);
         subscribed.insert(new);
     }

@@ -86,6 +86,47 @@ fn a_mailbox_that_somebody_creates_meanwhile_is_neither_passed_over_nor_doubled(
 }
 
 #[test]
+fn a_subscribed_mailbox_is_renamed_and_still_known() {
+    let mut world = World::in_line(QRESYNC);
+    let a = |world: &World, side: Side| world.at(side).in_mailbox("a");
+    a(&world, Side::Local).deliver(3, "");
+    a(&world, Side::Local).deliver(4, "\\Flagged");
+    a(&world, Side::Local).subscribe(Subscription::Subscribed);
+    world.runs_until_quiet();
+    a(&world, Side::Local).expunge(3);
+    a(&world, Side::Local).reflag(4, "", "\\Flagged");
+    a(&world, Side::Local).rename("b");
+    // This server takes the subscription along, and knows nothing any more of the old name.
+    let report = world.run().unwrap();
+    world.runs_until_quiet();
+    for side in Side::BOTH {
+        let b = world.at(side).in_mailbox("b");
+        assert_eq!(b.holds(), [(4, String::new())], "{side} {report:?}");
+        assert_eq!(b.subscription(), Some(Subscription::Subscribed));
+    }
+}
+
+#[test]
+fn a_refused_subscription_is_asked_for_again_and_taken_from_nobody() {
+    for refused in 1..20 {
+        let mut world = World::in_line(QRESYNC);
+        world.at(Side::Local).subscribe(Subscription::Subscribed);
+        let n = world.at(Side::Local).in_mailbox("n");
+        n.create();
+        n.subscribe(Subscription::Subscribed);
+        *world.fuse.lock().unwrap() = Fuse { refuse_at: Some(refused), ..Fuse::default() };
+        let _ = world.run();
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            for name in ["INBOX", "n"] {
+                let is = world.at(side).in_mailbox(name).subscription();
+                assert_eq!(is, Some(Subscription::Subscribed), "refused {refused} {side} {name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn flags_reach_a_mailbox_that_was_shut_for_a_while() {
     let mut world = World::in_line(QRESYNC);
     world.at(Side::Remote).set_access(Access::ReadOnly);
