@@ -83,9 +83,12 @@ fn forget(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<(), Halt> {
     if tree.forgets.is_empty() && (mode == Mode::Execute || tree.rekeys.is_empty()) {
         return Ok(());
     }
+    let forgotten: BTreeSet<MailboxKey> = tree.forgets.iter().map(|(key, _)| *key).collect();
+    let names = tree.rekeys.iter().filter(|(key, _)| !forgotten.contains(key));
+    let names = names.map(|(key, name)| (*key, name.clone())).collect();
     run.state.commit(|change| {
-        tree.forgets.iter().try_for_each(|(key, _)| change.forget_mailbox(*key))?;
-        change.rename_mailboxes(&tree.rekeys)
+        forgotten.iter().try_for_each(|key| change.forget_mailbox(*key))?;
+        change.rename_mailboxes(&names)
     })?;
     Ok(())
 }

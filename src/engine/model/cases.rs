@@ -139,6 +139,25 @@ fn flags_reach_a_mailbox_that_was_shut_for_a_while() {
 }
 
 #[test]
+fn a_rehearsal_survives_what_a_run_survives() {
+    for new in [false, true] {
+        let mut world = World::in_line(QRESYNC);
+        let a = |world: &World, side: Side| world.at(side).in_mailbox("a");
+        a(&world, Side::Local).deliver(3, "");
+        world.runs_until_quiet();
+        a(&world, Side::Local).rename("b");
+        if new {
+            world.at(Side::Local).in_mailbox("b").deliver(4, "");
+        }
+        a(&world, Side::Remote).delete();
+        let (report, steps) = world.rehearse();
+        let state = report.troubles.iter().filter(|trouble| trouble.side.is_none()).count();
+        assert_eq!(state, 0, "{report:?}");
+        assert!(!steps.is_empty());
+    }
+}
+
+#[test]
 fn a_message_that_was_not_delivered_is_not_passed_over() {
     let mut world = World::in_line(QRESYNC);
     world.at(Side::Local).deliver(3, "");
