@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Listed, Listing, MailboxName, Side, Silence, Subscription};
 use crate::plan::{
-    Baseline, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan, TreeView,
-    diff, exists_equation_holds, plan_tree, suspect_renames,
+    Baseline, Creation, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan,
+    TreeView, diff, exists_equation_holds, plan_tree, suspect_renames,
 };
 use crate::store::{self, UidScope, Wanted};
 
@@ -232,6 +232,16 @@ async fn make_sure_of_deletions(run: &mut Run<'_>, tree: &mut TreePlan) -> Resul
     for deletion in std::mem::take(&mut tree.deletions) {
         match deletion.condition == DeletionCondition::None || holds_nothing_new(run, &deletion).await? {
             true => sure.push(deletion),
+            false if deletion.again == Creation::Refused => run.trouble(Trouble {
+                reach: Extent::Message,
+                side: Some(deletion.side.other()),
+                mailbox: Some(deletion.remembered.name.clone()),
+                cause: TroubleCause::Mailbox,
+                text: format!(
+                    "it was deleted here, but the {} side holds messages in it that were never here, and it may not be created again: it is left as it is",
+                    deletion.side
+                ),
+            }),
             false => {
                 run.trouble(Trouble {
                     reach: Extent::Message,

@@ -158,6 +158,27 @@ fn a_rehearsal_survives_what_a_run_survives() {
 }
 
 #[test]
+fn a_side_that_may_not_be_written_to_gets_no_mailbox_back() {
+    for create in [Creation::Allowed, Creation::Refused] {
+        let mut world = World::in_line(QRESYNC);
+        let a = |world: &World, side: Side| world.at(side).in_mailbox("a");
+        a(&world, Side::Local).deliver(3, "");
+        world.runs_until_quiet();
+        match create {
+            Creation::Allowed => world.policy.writing.local = Writing::Refused,
+            Creation::Refused => world.policy.creation.local = Creation::Refused,
+        }
+        a(&world, Side::Local).delete();
+        a(&world, Side::Remote).deliver(4, "");
+        for _ in 0..3 {
+            let _ = world.run();
+            assert_eq!(world.at(Side::Local).names(), ["INBOX"], "{create:?}");
+            assert_eq!(numbers(&world, Side::Remote, "a"), [3, 4], "{create:?}");
+        }
+    }
+}
+
+#[test]
 fn a_message_that_was_not_delivered_is_not_passed_over() {
     let mut world = World::in_line(QRESYNC);
     world.at(Side::Local).deliver(3, "");

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, MailboxId, MailboxName, MailboxStatus, Side, Subscription};
 
-use super::{Choice, DeleteMailboxes, Flow, MailboxKey, Policy, Remembered};
+use super::{Choice, Creation, DeleteMailboxes, Flow, MailboxKey, Policy, Remembered};
 
 pub use renames::{Evidence, RenameKind, RenameStep, Suspicion, suspect_renames};
 pub use roster::{NameTrouble, Roster, Standing};
@@ -71,6 +71,8 @@ pub struct Deletion {
     pub status: Option<MailboxStatus>,
     /// What becomes of it if the condition is not met.
     pub otherwise: Place,
+    /// Whether it may be created again then; if not, it is left alone.
+    pub again: Creation,
     /// What has to be true.
     pub condition: DeletionCondition,
 }
@@ -221,6 +223,12 @@ fn plan_one_sided(
                 "the {missing_on} side lists no INBOX, so what else it does not list is not taken as deleted"
             ),
         });
+        return;
+    }
+    if renames::may_be_left_out(remembered, missing_on, &view.rosters[missing_on]) {
+        let text =
+            "it may be the one whose name is not allowed on the other side, so it is not taken as deleted".to_owned();
+        plan.troubles.push(TreeTrouble { side, mailbox: standing.name.clone(), text });
         return;
     }
     plan.deletions.push(Deletion {
