@@ -111,6 +111,9 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
         look.weigh(run)?;
     }
     observe(run, &mut looks, Depth::Everything).await?;
+    for look in &mut looks {
+        look.weigh_again(run);
+    }
     let mut tasks = Vec::new();
     for look in looks {
         match look.planned(run).await {
@@ -254,6 +257,27 @@ impl Look {
             }
         }
         Ok(())
+    }
+
+    /// The second look decides what is listed; should the UIDs have lost their meaning between the two, everything that
+    /// was concluded from the first is void, and the mailbox is left for the next run.
+    fn weigh_again(&mut self, run: &mut Run<'_>) {
+        if self.given_up {
+            return;
+        }
+        for side in Side::BOTH {
+            let (Some(seen), Some(checkpoint)) = (&self.seen[side], self.checkpoints[side]) else { continue };
+            if self.uids[side] != Uids::Void && uids_of(&checkpoint, &seen.status) == Uids::Void {
+                self.given_up = true;
+                run.trouble(Trouble {
+                    reach: Extent::Mailbox,
+                    side: Some(side),
+                    mailbox: Some(self.place.name.clone()),
+                    cause: TroubleCause::Unsettled,
+                    text: "its UIDVALIDITY changed while it was looked at; it is left for the next run".to_owned(),
+                });
+            }
+        }
     }
 
     /// Recognizes, settles, diffs and plans.

@@ -179,6 +179,32 @@ fn a_side_that_may_not_be_written_to_gets_no_mailbox_back() {
 }
 
 #[test]
+fn a_second_rebuild_while_we_look_deletes_nothing() {
+    for at in 1..16 {
+        for side in Side::BOTH {
+            let mut world = World::in_line(QRESYNC);
+            for number in 3..9 {
+                world.at(Side::Local).deliver(number, "");
+            }
+            world.runs_until_quiet();
+            for number in 3..6 {
+                world.at(Side::Local).expunge(number);
+            }
+            world.runs_until_quiet();
+            world.at(side).rebuild();
+            let user = world.at(side.other());
+            let act = move || user.rebuild();
+            *world.fuse.lock().unwrap() = Fuse { act_at: Some((at, Box::new(act))), ..Fuse::default() };
+            let _ = world.run();
+            world.runs_until_quiet();
+            for side in Side::BOTH {
+                assert_eq!(numbers(&world, side, "INBOX"), [1, 2, 6, 7, 8], "at {at} {side}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_message_that_was_not_delivered_is_not_passed_over() {
     let mut world = World::in_line(QRESYNC);
     world.at(Side::Local).deliver(3, "");
