@@ -128,6 +128,7 @@ impl<'a> Run<'a> {
             }
             // What changed under our hands is seen afresh; nothing of it has been remembered yet.
             let plan = survey::survey_again(self, &again).await?;
+            self.note_what_is_held_back(&plan);
             again = execute::execute(self, plan).await?;
         }
         for name in again {

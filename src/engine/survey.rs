@@ -516,7 +516,7 @@ impl Run<'_> {
     pub(super) fn note_what_is_held_back(&mut self, plan: &AccountPlan) {
         for side in Side::BOTH {
             if let Some((going, held)) = plan.tree.guarded[side] {
-                self.report.guarded.push(Guarded { mailbox: None, side, going, held });
+                self.note_guarded(Guarded { mailbox: None, side, going, held });
             }
             for task in &plan.mailboxes {
                 self.note_what_a_task_holds_back(task, side);
@@ -525,19 +525,26 @@ impl Run<'_> {
         for task in &plan.mailboxes {
             for (expunged_on, id) in &task.plan.conflicts {
                 let uid = task.plan.expunges[expunged_on.other()].get(id);
-                self.report.conflicts.extend(uid.map(|uid| Conflict {
-                    mailbox: task.name.clone(),
-                    expunged_on: *expunged_on,
-                    uid: *uid,
-                }));
+                let Some(uid) = uid else { continue };
+                let conflict = Conflict { mailbox: task.name.clone(), expunged_on: *expunged_on, uid: *uid };
+                if !self.report.conflicts.contains(&conflict) {
+                    self.report.conflicts.push(conflict);
+                }
             }
+        }
+    }
+
+    /// A mailbox that is taken up again in the same run is held back once.
+    fn note_guarded(&mut self, guarded: Guarded) {
+        if !self.report.guarded.contains(&guarded) {
+            self.report.guarded.push(guarded);
         }
     }
 
     fn note_what_a_task_holds_back(&mut self, task: &Task, side: Side) {
         let mailbox = Some(task.name.clone());
         if let Some((going, held)) = task.plan.guarded[side] {
-            self.report.guarded.push(Guarded { mailbox: mailbox.clone(), side, going, held });
+            self.note_guarded(Guarded { mailbox: mailbox.clone(), side, going, held });
         }
         if task.plan.read_only[side] > 0 {
             self.trouble(Trouble {

@@ -217,3 +217,32 @@ fn a_message_that_was_not_delivered_is_not_passed_over() {
     assert_eq!(numbers(&world, Side::Remote, "INBOX"), [1, 2, 3]);
     assert_eq!(changes(&world.run().unwrap()), 0);
 }
+
+#[test]
+fn what_the_guard_holds_back_in_a_later_round_is_told_too() {
+    let mut told = 0;
+    for at in 1..20 {
+        let mut world = World::in_line(QRESYNC);
+        (10..50).for_each(|number| world.at(Side::Local).deliver(number, ""));
+        world.runs_until_quiet();
+        world.at(Side::Local).reflag(1, "\\Flagged", "");
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        let act = move || {
+            there.reflag(1, "\\Answered", "");
+            for number in 10..50 {
+                here.expunge(number);
+            }
+        };
+        *world.fuse.lock().unwrap() = Fuse { act_at: Some((at, Box::new(act))), ..Fuse::default() };
+        let report = world.run().unwrap();
+        if std::mem::take(&mut *world.fuse.lock().unwrap()).act_at.is_some() {
+            break;
+        }
+        let again = world.run().unwrap();
+        assert_eq!(numbers(&world, Side::Remote, "INBOX").len(), 42, "at {at}");
+        assert_eq!(again.guarded.len(), 1, "at {at}");
+        // Behind the first look, which takes four steps, only a second one can have seen it.
+        told += if at > 4 { report.guarded.len() } else { 0 };
+    }
+    assert!(told > 0);
+}
