@@ -198,6 +198,8 @@ pub(super) enum Uids {
     /// They do.
     #[default]
     Valid,
+    /// They should, but `repair` makes sure: a message is the one that is remembered if its fingerprint is.
+    Doubted,
     /// They do not: UIDVALIDITY is another one, or numbers went backwards, which means a server restored from a backup.
     Void,
 }
@@ -237,11 +239,16 @@ impl Look {
             if let Some(checkpoint) = self.checkpoints[side] {
                 self.uids[side] = uids_of(&checkpoint, &seen.status);
             }
-            if run.order.scrutiny == Scrutiny::Everything && self.checkpoints[side].is_some() {
-                self.uids[side] = Uids::Void;
+            let doubted = run.order.scrutiny == Scrutiny::Everything && self.checkpoints[side].is_some();
+            if doubted && self.uids[side] == Uids::Valid {
+                self.uids[side] = Uids::Doubted;
             }
         }
-        let void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
+        if self.uids.local == Uids::Void || self.uids.remote == Uids::Void {
+            // One side has to hold for the other to be found again.
+            self.uids = self.uids.map(|uids| if uids == Uids::Doubted { Uids::Valid } else { uids });
+        }
+        let void = Side::BOTH.into_iter().any(|side| self.uids[side] != Uids::Valid);
         for side in Side::BOTH {
             let Some(seen) = &self.seen[side] else { continue };
             if seen.silence == Silence::Gone {
@@ -290,10 +297,12 @@ impl Look {
             Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
         });
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
-        if Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void) {
-            self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
-        } else if self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
+        let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
+        if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
             settle::settle(run, &found).await?;
+        }
+        if self.uids != Both::default() {
+            self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
         }
         self.start_checkpoints(run)?;
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };

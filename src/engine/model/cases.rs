@@ -179,6 +179,37 @@ fn a_side_that_may_not_be_written_to_gets_no_mailbox_back() {
 }
 
 #[test]
+fn repair_revives_nothing() {
+    for side in Side::BOTH {
+        let mut world = World::in_line(QRESYNC);
+        // Equal messages that are told apart by their UIDs only.
+        world.at(Side::Local).deliver(3, "");
+        world.at(Side::Local).deliver(3, "\\Flagged");
+        world.runs_until_quiet();
+        world.at(side).expunge(1);
+        world.at(side).expunge(3);
+        world.run_closely(Scrutiny::Everything).unwrap();
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            let left = [(2, "\\Seen".to_owned()), (3, "\\Flagged".to_owned())];
+            assert_eq!(world.holds(side), left, "{side}");
+        }
+    }
+}
+
+#[test]
+fn repair_gives_nothing_back_that_was_kept_on_one_side_only() {
+    let mut world = World::in_line(QRESYNC);
+    world.policy.flow.remote.remove(&interimap::plan::Flow::Gone);
+    world.at(Side::Remote).expunge(1);
+    world.runs_until_quiet();
+    assert_eq!((numbers(&world, Side::Local, "INBOX"), numbers(&world, Side::Remote, "INBOX")), (vec![1, 2], vec![2]));
+    world.run_closely(Scrutiny::Everything).unwrap();
+    world.runs_until_quiet();
+    assert_eq!((numbers(&world, Side::Local, "INBOX"), numbers(&world, Side::Remote, "INBOX")), (vec![1, 2], vec![2]));
+}
+
+#[test]
 fn a_second_rebuild_while_we_look_deletes_nothing() {
     for at in 1..16 {
         for side in Side::BOTH {
