@@ -250,6 +250,28 @@ fn a_message_that_was_not_delivered_is_not_passed_over() {
 }
 
 #[test]
+fn mailboxes_that_rotate_arrive() {
+    for fresh in [false, true] {
+        let mut world = World::in_line(QRESYNC);
+        let here = |world: &World, name: &str| world.at(Side::Local).in_mailbox(name);
+        here(&world, "new").deliver(3, "");
+        here(&world, "old").deliver(4, "");
+        world.runs_until_quiet();
+        here(&world, "old").delete();
+        here(&world, "new").rename("old");
+        if fresh {
+            here(&world, "new").deliver(5, "");
+        }
+        world.runs_until_quiet();
+        for name in ["old", "new"] {
+            assert_eq!(numbers(&world, Side::Local, name), numbers(&world, Side::Remote, name), "{name}");
+        }
+        assert!(numbers(&world, Side::Remote, "old").contains(&3));
+        assert_eq!(numbers(&world, Side::Remote, "new"), if fresh { &[5][..] } else { &[] });
+    }
+}
+
+#[test]
 fn what_the_guard_holds_back_in_a_later_round_is_told_too() {
     let mut told = 0;
     for at in 1..20 {

@@ -237,6 +237,10 @@ fn plan_one_sided(
         at: standing.name.clone(),
         status: standing.listed.status,
         otherwise: place(policy, None, &found.name, Both::from_fn(here)),
+        again: match policy.may_create(missing_on) && policy.carries(side, Flow::New) {
+            true => Creation::Allowed,
+            false => Creation::Refused,
+        },
         condition,
     });
 }
@@ -267,7 +271,11 @@ fn plan_new(view: &TreeView<'_>, policy: &Policy, plan: &mut TreePlan, taken: &B
         .flat_map(|side| view.rosters[side].mailboxes.keys().filter(move |name| !taken[side].contains(*name)))
         .collect();
     // A name that a remembered mailbox still has on one side, or will have, is taken there whatever the other one lists.
-    let occupied: BTreeSet<MailboxName> = plan.places.iter().map(|place| place.name.clone()).collect();
+    let mut occupied: BTreeSet<MailboxName> = plan.places.iter().map(|place| place.name.clone()).collect();
+    // And what is remembered keeps its name in our memory until it is forgotten, even where nothing bears it any more.
+    let forgotten = |key: MailboxKey| plan.forgets.iter().any(|(other, _)| *other == key);
+    let kept = view.remembered.iter().filter(|row| !forgotten(row.key));
+    occupied.extend(kept.map(|row| plan.rekeys.get(&row.key).unwrap_or(&row.name).clone()));
     for name in names.into_iter().filter(|name| !occupied.contains(*name) && view.selected(policy, name)) {
         let standing =
             Both::from_fn(|side| view.rosters[side].mailboxes.get(name).filter(|_| !taken[side].contains(name)));
