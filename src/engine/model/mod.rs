@@ -7,4 +7,5 @@ mod cases;
 #[expect(unreachable_pub, reason = "the integration tests use it from outside")]
 mod memory;
 mod scenarios;
+mod wander;
 mod world;
