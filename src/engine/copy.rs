@@ -53,12 +53,17 @@ pub(super) async fn copy(run: &mut Run<'_>, copying: &Copying<'_>) -> Result<Set
             listener: run.listener,
             report: &mut run.report.sides[copying.from.other()],
             settled: Settled::Yes,
+            delivered: UidSet::new(),
             failure: None,
         };
         // A source that fails lets the batch in hand be finished; a target that fails ends both at once.
         let fetching = async { Ok::<_, Halt>(source.fetch(&copying.source.scope, &uids, deliver).await) };
         let (fetched, ()) = tokio::try_join!(fetching, appending.all(delivered))?;
         settled = settled.and(appending.settled);
+        // What did not come may be gone, which the next look will tell; silence alone is no proof of it.
+        if !uids.difference(&appending.delivered).is_empty() {
+            settled = settled.and(Settled::Moved);
+        }
         let failures = [(copying.from, fetched.err()), (copying.from.other(), appending.failure)];
         let mut stop = false;
         for (side, failure) in failures {
@@ -90,6 +95,8 @@ struct Appending<'a> {
     listener: &'a mut dyn Listener,
     report: &'a mut SideReport,
     settled: Settled,
+    /// The messages of which something came.
+    delivered: UidSet,
     /// What ends the copying into this mailbox.
     failure: Option<store::Error>,
 }
@@ -102,10 +109,12 @@ impl Appending<'_> {
         while let Some(fetched) = delivered.recv().await {
             match fetched {
                 Fetched::Unreadable { uid, reason } => {
+                    self.delivered.insert(uid);
                     let reason = format!("the {} side does not give it: {reason}", self.copying.from);
                     self.leave_out(uid, reason)?;
                 }
                 Fetched::Message(message) => {
+                    self.delivered.insert(message.uid);
                     let alone = matches!(message.body, Body::Streamed { .. });
                     if alone || octets + message.size > BATCH_OCTETS || batch.len() >= BATCH_MESSAGES {
                         self.append(std::mem::take(&mut batch)).await?;

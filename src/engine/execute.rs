@@ -43,10 +43,14 @@ struct Job {
 
 /// Carries a plan out. Answers which mailboxes have changed under our hands.
 pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<MailboxName>, Halt> {
+    let mut tasks = plan.mailboxes;
     for place in &plan.tree.places {
-        subscribe(run, place).await?;
+        if subscribe(run, place).await? == Settled::No {
+            leave_subscription_open(&mut tasks, &place.name);
+        }
     }
-    let mut jobs = create_missing(run, plan.mailboxes).await?;
+    let Created { tasks, filled } = create_missing(run, tasks).await?;
+    let mut jobs: Vec<Job> = tasks.into_iter().map(Job::new).collect();
     if is_planted(Fault::CheckpointFirst) {
         jobs.iter().try_for_each(|job| remember(run, job))?;
     }
@@ -63,7 +67,22 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
         delete(run, deletion).await?;
     }
     run.report.mailboxes_changed += jobs.iter().filter(|job| job.touched).count() as u64;
-    Ok(jobs.into_iter().filter(|job| job.settled == Settled::Moved).map(|job| job.task.name).collect())
+    let moved = jobs.into_iter().filter(|job| job.settled == Settled::Moved).map(|job| job.task.name);
+    Ok(moved.chain(filled).collect())
+}
+
+/// What was refused is agreed on by nobody: remembered, it would look like somebody's wish at the next run.
+fn leave_subscription_open(tasks: &mut [Task], name: &MailboxName) {
+    for task in tasks.iter_mut().filter(|task| task.name == *name) {
+        task.place.subscription = None;
+    }
+}
+
+/// The tasks of which both sides have the mailbox now.
+struct Created {
+    tasks: Vec<Task>,
+    /// Mailboxes that already held messages when they were to be created: nothing of that is in the plan.
+    filled: Vec<MailboxName>,
 }
 
 impl Job {
@@ -74,7 +93,8 @@ impl Job {
 }
 
 /// Creates what is missing and looks at it, so that UIDs mean something there.
-async fn create_missing(run: &mut Run<'_>, tasks: Vec<Task>) -> Result<Vec<Job>, Halt> {
+async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Created, Halt> {
+    let mut filled: Vec<MailboxName> = Vec::new();
     let mut wanted: Both<Vec<Wanted>> = Both::default();
     let mut given_up: BTreeSet<MailboxName> = BTreeSet::new();
     for task in &tasks {
@@ -95,9 +115,11 @@ async fn create_missing(run: &mut Run<'_>, tasks: Vec<Task>) -> Result<Vec<Job>,
     }
     let Both { local, remote } = run.observe_both(&wanted).await?;
     let mut sights: Both<BTreeMap<MailboxName, Sight>> = Both::default();
+    let mut held: Both<BTreeSet<MailboxName>> = Both::default();
     for (side, seen) in [(Side::Local, local), (Side::Remote, remote)] {
         for (wanted, seen) in wanted[side].iter().zip(seen) {
             match seen {
+                Ok(seen) if seen.status.messages > 0 => drop(held[side].insert(wanted.name.clone())),
                 Ok(seen) => {
                     sights[side].insert(wanted.name.clone(), Sight::of(wanted.name.clone(), &seen));
                 }
@@ -105,10 +127,13 @@ async fn create_missing(run: &mut Run<'_>, tasks: Vec<Task>) -> Result<Vec<Job>,
             }
         }
     }
-    let mut jobs: Vec<Job> = tasks.into_iter().map(Job::new).collect();
-    for Job { task, settled, .. } in &mut jobs {
+    for task in &mut tasks {
         for side in Side::BOTH {
             let SideView::ToCreate(name) = &task.sides[side] else { continue };
+            // Somebody else was faster, or the listing had left it out.
+            if held[side].contains(name) && !filled.contains(&task.name) {
+                filled.push(task.name.clone());
+            }
             let Some(sight) = sights[side].remove(name) else {
                 given_up.insert(task.name.clone());
                 continue;
@@ -116,15 +141,13 @@ async fn create_missing(run: &mut Run<'_>, tasks: Vec<Task>) -> Result<Vec<Job>,
             let start = Checkpoint::start_of(sight.scope.uid_validity);
             run.state.commit(|change| change.set_checkpoint(task.key, side, Some(start)))?;
             task.checkpoints[side] = Some(start);
-            if sight.status.messages > 0 {
-                // Somebody else has created it meanwhile, and nothing has been planned for what is in it.
-                *settled = settled.and(Settled::Moved);
-            }
             task.sides[side] = SideView::Seen(sight);
             let name = run.name_on(side, &task.name);
             match task.place.subscription {
                 Some(Subscription::Subscribed) => {
-                    set_subscription(run, side, &name, Subscription::Subscribed).await?;
+                    if set_subscription(run, side, &name, Subscription::Subscribed).await? == Settled::No {
+                        task.place.subscription = None;
+                    }
                 }
                 // A subscription outlives its mailbox (RFC 9051 §6.3.5), unlisted, and a new one of that name would
                 // begin with it. Not to have been subscribed is no failure.
@@ -138,29 +161,38 @@ async fn create_missing(run: &mut Run<'_>, tasks: Vec<Task>) -> Result<Vec<Job>,
             }
         }
     }
-    jobs.retain(|job| !given_up.contains(&job.task.name));
-    Ok(jobs)
+    tasks.retain(|task| !given_up.contains(&task.name));
+    Ok(Created { tasks, filled })
 }
 
 /// Brings the subscription of a mailbox that both sides have in line.
-async fn subscribe(run: &mut Run<'_>, place: &Place) -> Result<(), Halt> {
-    let Some(wanted) = place.subscription else { return Ok(()) };
+async fn subscribe(run: &mut Run<'_>, place: &Place) -> Result<Settled, Halt> {
+    let Some(wanted) = place.subscription else { return Ok(Settled::Yes) };
+    let mut settled = Settled::Yes;
     for side in Side::BOTH {
         if let Presence::Here(name, _) = &place.at[side]
             && place.subscribed[side] != wanted
             && run.policy.writing[side] == crate::plan::Writing::Allowed
         {
-            set_subscription(run, side, name, wanted).await?;
+            settled = settled.and(set_subscription(run, side, name, wanted).await?);
         }
+    }
+    if settled != Settled::Yes {
+        return Ok(settled);
     }
     let remembered = place.remembered.as_ref();
     if let Some(row) = remembered.filter(|row| row.subscription != Some(wanted)) {
         run.state.commit(|change| change.set_subscription(row.key, Some(wanted)))?;
     }
-    Ok(())
+    Ok(settled)
 }
 
-async fn set_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName, wanted: Subscription) -> Result<(), Halt> {
+async fn set_subscription(
+    run: &mut Run<'_>,
+    side: Side,
+    name: &MailboxName,
+    wanted: Subscription,
+) -> Result<Settled, Halt> {
     match run.stores[side].set_subscription(name, wanted).await {
         Ok(()) => {
             run.report.sides[side].subscriptions += 1;
@@ -169,9 +201,9 @@ async fn set_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName, wan
                 Subscription::Unsubscribed => MailboxEvent::Unsubscribed,
             };
             run.listener.hear(Event::Mailbox(side, name, event));
-            Ok(())
+            Ok(Settled::Yes)
         }
-        Err(error) => run.store_trouble(side, Some(name), error),
+        Err(error) => run.store_trouble(side, Some(name), error).map(|()| Settled::No),
     }
 }
 

@@ -137,6 +137,7 @@ impl<'a> Run<'a> {
             }
             // What changed under our hands is seen afresh; nothing of it has been remembered yet.
             let plan = survey::survey_again(self, &again).await?;
+            self.note_what_is_held_back(&plan);
             again = execute::execute(self, plan).await?;
         }
         for name in again {
@@ -146,7 +147,7 @@ impl<'a> Run<'a> {
                 mailbox: Some(name),
                 cause: TroubleCause::Unsettled,
                 text: format!(
-                    "messages kept changing, or a side did not keep what it was told, {ROUNDS} times in a row"
+                    "messages kept changing, or a side did not give or keep what it was asked to, {ROUNDS} times in a row"
                 ),
             });
         }

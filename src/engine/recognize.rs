@@ -35,7 +35,9 @@ impl Found<'_> {
 /// Pairs a mailbox anew where the UIDs of a side have lost their meaning. Both sides have been listed in full. First the
 /// remembered pairs are found again by their fingerprints, so that the flags last agreed on are not lost; then what is
 /// left over on both sides is compared. Nothing is deleted: a pair that is not found again is dissolved, and what a side
-/// still holds of it is an arrival. Answers the checkpoints that are remembered from now on.
+/// still holds of it is an arrival. Where UIDs are only doubted, a pair stands if its messages have the header that is
+/// remembered, and one of which a message is listed no more stands as well: that message has been expunged. Answers the
+/// checkpoints that are remembered from now on.
 pub(super) async fn pair_anew(
     run: &mut Run<'_>,
     found: &Found<'_>,
@@ -43,19 +45,44 @@ pub(super) async fn pair_anew(
 ) -> Result<Both<Option<Checkpoint>>, Trip> {
     let mut prints: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
     for side in Side::BOTH {
-        if uids[side] == Uids::Void {
+        if uids[side] != Uids::Valid {
             prints[side] = fingerprints(run, found, side, &found.all(side)).await?;
         }
     }
-    let pairs = run.state.pairs(found.key)?;
-    let void = Both::from_fn(|side| (uids[side] == Uids::Void).then_some(&prints[side]));
+    let mut pairs = run.state.pairs(found.key)?;
+    let mut standing: Both<UidSet> = Both::default();
+    if uids.local == Uids::Doubted || uids.remote == Uids::Doubted {
+        let stands = |pair: &Pair| {
+            let is = |side: Side| match prints[side].get(&pair.uids[side]) {
+                Some(print) => print.header == pair.fingerprint.header,
+                None => false,
+            };
+            let listed =
+                |side: Side| found.seen[side].as_ref().is_none_or(|seen| seen.messages.contains_key(&pair.uids[side]));
+            let doubted = || Side::BOTH.into_iter().filter(|side| uids[*side] == Uids::Doubted);
+            doubted().any(|side| !listed(side)) || doubted().all(is)
+        };
+        for (_, pair) in pairs.extract_if(.., |_, pair| stands(pair)) {
+            Side::BOTH.into_iter().for_each(|side| standing[side].extend([pair.uids[side]]));
+        }
+    }
+    let skipped = run.state.skipped(found.key)?;
+    let mut places = prints.clone();
+    for side in Side::BOTH {
+        let known = skipped.iter().filter(|row| row.side == side && uids[side] == Uids::Doubted).map(|row| row.uid);
+        let known = known.collect::<UidSet>().union(&standing[side]);
+        places[side].retain(|uid, _| !known.contains(*uid));
+    }
+    let void = Both::from_fn(|side| (uids[side] != Uids::Valid).then_some(&places[side]));
     let again = rediscover(&pairs, void);
     let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
     for side in Side::BOTH {
         let paired: UidSet = again.kept.values().map(|uids| uids[side]).collect();
-        let rest = found.all(side).difference(&paired);
+        let rest = found.all(side).difference(&paired).difference(&standing[side]);
         left[side] = match uids[side] {
-            Uids::Void => prints[side].iter().filter(|(uid, _)| rest.contains(**uid)).map(|(u, p)| (*u, *p)).collect(),
+            Uids::Void | Uids::Doubted => {
+                prints[side].iter().filter(|(uid, _)| rest.contains(**uid)).map(|(u, p)| (*u, *p)).collect()
+            }
             Uids::Valid => fingerprints(run, found, side, &rest).await?,
         };
     }
@@ -68,9 +95,11 @@ pub(super) async fn pair_anew(
             change.forget_pair(*id)?;
         }
         for side in Side::BOTH {
-            if uids[side] == Uids::Void {
+            if uids[side] != Uids::Valid {
                 let places = again.kept.iter().map(|(id, uids)| (*id, uids[side])).collect();
                 change.set_uids(found.key, side, &places)?;
+            }
+            if uids[side] == Uids::Void {
                 change.unskip_all(found.key, side)?;
             }
             // Whatever has been dissolved is new again, which an old checkpoint would hide.

@@ -26,6 +26,8 @@ pub(super) async fn settle(run: &mut Run<'_>, found: &Found<'_>) -> Result<(), T
     run.state.commit(|change| {
         for (_, pair) in &landed {
             change.add_pair(found.key, pair)?;
+            // It may have been left out before it was tried again.
+            Side::BOTH.into_iter().try_for_each(|side| change.unskip(found.key, side, pair.uids[side]))?;
         }
         intents.keys().try_for_each(|id| change.drop_intent(*id))
     })?;

@@ -111,6 +111,9 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
         look.weigh(run)?;
     }
     observe(run, &mut looks, Depth::Everything).await?;
+    for look in &mut looks {
+        look.weigh_again(run);
+    }
     let mut tasks = Vec::new();
     for look in looks {
         match look.planned(run).await {
@@ -195,6 +198,8 @@ pub(super) enum Uids {
     /// They do.
     #[default]
     Valid,
+    /// They should, but `repair` makes sure: a message is the one that is remembered if its fingerprint is.
+    Doubted,
     /// They do not: UIDVALIDITY is another one, or numbers went backwards, which means a server restored from a backup.
     Void,
 }
@@ -234,11 +239,16 @@ impl Look {
             if let Some(checkpoint) = self.checkpoints[side] {
                 self.uids[side] = uids_of(&checkpoint, &seen.status);
             }
-            if run.order.scrutiny == Scrutiny::Everything && self.checkpoints[side].is_some() {
-                self.uids[side] = Uids::Void;
+            let doubted = run.order.scrutiny == Scrutiny::Everything && self.checkpoints[side].is_some();
+            if doubted && self.uids[side] == Uids::Valid {
+                self.uids[side] = Uids::Doubted;
             }
         }
-        let void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
+        if self.uids.local == Uids::Void || self.uids.remote == Uids::Void {
+            // One side has to hold for the other to be found again.
+            self.uids = self.uids.map(|uids| if uids == Uids::Doubted { Uids::Valid } else { uids });
+        }
+        let void = Side::BOTH.into_iter().any(|side| self.uids[side] != Uids::Valid);
         for side in Side::BOTH {
             let Some(seen) = &self.seen[side] else { continue };
             if seen.silence == Silence::Gone {
@@ -256,6 +266,27 @@ impl Look {
         Ok(())
     }
 
+    /// The second look decides what is listed; should the UIDs have lost their meaning between the two, everything that
+    /// was concluded from the first is void, and the mailbox is left for the next run.
+    fn weigh_again(&mut self, run: &mut Run<'_>) {
+        if self.given_up {
+            return;
+        }
+        for side in Side::BOTH {
+            let (Some(seen), Some(checkpoint)) = (&self.seen[side], self.checkpoints[side]) else { continue };
+            if self.uids[side] != Uids::Void && uids_of(&checkpoint, &seen.status) == Uids::Void {
+                self.given_up = true;
+                run.trouble(Trouble {
+                    reach: Extent::Mailbox,
+                    side: Some(side),
+                    mailbox: Some(self.place.name.clone()),
+                    cause: TroubleCause::Unsettled,
+                    text: "its UIDVALIDITY changed while it was looked at; it is left for the next run".to_owned(),
+                });
+            }
+        }
+    }
+
     /// Recognizes, settles, diffs and plans.
     async fn planned(mut self, run: &mut Run<'_>) -> Result<Task, Trip> {
         if self.given_up {
@@ -266,10 +297,12 @@ impl Look {
             Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
         });
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
-        if Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void) {
-            self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
-        } else if self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
+        let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
+        if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
             settle::settle(run, &found).await?;
+        }
+        if self.uids != Both::default() {
+            self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
         }
         self.start_checkpoints(run)?;
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
@@ -492,7 +525,7 @@ impl Run<'_> {
     pub(super) fn note_what_is_held_back(&mut self, plan: &AccountPlan) {
         for side in Side::BOTH {
             if let Some((going, held)) = plan.tree.guarded[side] {
-                self.report.guarded.push(Guarded { mailbox: None, side, going, held });
+                self.note_guarded(Guarded { mailbox: None, side, going, held });
             }
             for task in &plan.mailboxes {
                 self.note_what_a_task_holds_back(task, side);
@@ -501,19 +534,26 @@ impl Run<'_> {
         for task in &plan.mailboxes {
             for (expunged_on, id) in &task.plan.conflicts {
                 let uid = task.plan.expunges[expunged_on.other()].get(id);
-                self.report.conflicts.extend(uid.map(|uid| Conflict {
-                    mailbox: task.name.clone(),
-                    expunged_on: *expunged_on,
-                    uid: *uid,
-                }));
+                let Some(uid) = uid else { continue };
+                let conflict = Conflict { mailbox: task.name.clone(), expunged_on: *expunged_on, uid: *uid };
+                if !self.report.conflicts.contains(&conflict) {
+                    self.report.conflicts.push(conflict);
+                }
             }
+        }
+    }
+
+    /// A mailbox that is taken up again in the same run is held back once.
+    fn note_guarded(&mut self, guarded: Guarded) {
+        if !self.report.guarded.contains(&guarded) {
+            self.report.guarded.push(guarded);
         }
     }
 
     fn note_what_a_task_holds_back(&mut self, task: &Task, side: Side) {
         let mailbox = Some(task.name.clone());
         if let Some((going, held)) = task.plan.guarded[side] {
-            self.report.guarded.push(Guarded { mailbox: mailbox.clone(), side, going, held });
+            self.note_guarded(Guarded { mailbox: mailbox.clone(), side, going, held });
         }
         if task.plan.read_only[side] > 0 {
             self.trouble(Trouble {

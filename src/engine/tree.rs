@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Listed, Listing, MailboxName, Side, Silence, Subscription};
 use crate::plan::{
-    Baseline, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan, TreeView,
-    diff, exists_equation_holds, plan_tree, suspect_renames,
+    Baseline, Creation, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan,
+    TreeView, diff, exists_equation_holds, plan_tree, suspect_renames,
 };
 use crate::store::{self, UidScope, Wanted};
 
@@ -83,9 +83,12 @@ fn forget(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<(), Halt> {
     if tree.forgets.is_empty() && (mode == Mode::Execute || tree.rekeys.is_empty()) {
         return Ok(());
     }
+    let forgotten: BTreeSet<MailboxKey> = tree.forgets.iter().map(|(key, _)| *key).collect();
+    let names = tree.rekeys.iter().filter(|(key, _)| !forgotten.contains(key));
+    let names = names.map(|(key, name)| (*key, name.clone())).collect();
     run.state.commit(|change| {
-        tree.forgets.iter().try_for_each(|(key, _)| change.forget_mailbox(*key))?;
-        change.rename_mailboxes(&tree.rekeys)
+        forgotten.iter().try_for_each(|key| change.forget_mailbox(*key))?;
+        change.rename_mailboxes(&names)
     })?;
     Ok(())
 }
@@ -206,8 +209,17 @@ pub(super) async fn rename(
     let moved: Vec<(MailboxName, MailboxName)> =
         subscribed.iter().filter_map(|name| Some((name.clone(), name.renamed(from, to)?))).collect();
     for (old, new) in moved {
-        run.stores[side].set_subscription(&new, Subscription::Subscribed).await?;
-        run.stores[side].set_subscription(&old, Subscription::Unsubscribed).await?;
+        // The rename is done, whatever becomes of the subscriptions. Servers that take them along may well refuse to
+        // unsubscribe from the old name.
+        for (name, wanted) in [(&new, Subscription::Subscribed), (&old, Subscription::Unsubscribed)] {
+            match run.stores[side].set_subscription(name, wanted).await {
+                Err(error) if error.reach == store::Reach::Side => return Err(error),
+                Err(error) if wanted == Subscription::Subscribed => {
+                    run.trouble(Trouble::of_store(side, Some(name), &error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
         subscribed.remove(&old);
         subscribed.insert(new);
     }
@@ -220,6 +232,16 @@ async fn make_sure_of_deletions(run: &mut Run<'_>, tree: &mut TreePlan) -> Resul
     for deletion in std::mem::take(&mut tree.deletions) {
         match deletion.condition == DeletionCondition::None || holds_nothing_new(run, &deletion).await? {
             true => sure.push(deletion),
+            false if deletion.again == Creation::Refused => run.trouble(Trouble {
+                reach: Extent::Message,
+                side: Some(deletion.side.other()),
+                mailbox: Some(deletion.remembered.name.clone()),
+                cause: TroubleCause::Mailbox,
+                text: format!(
+                    "it was deleted here, but the {} side holds messages in it that were never here, and it may not be created again: it is left as it is",
+                    deletion.side
+                ),
+            }),
             false => {
                 run.trouble(Trouble {
                     reach: Extent::Message,

@@ -105,6 +105,10 @@ pub fn plan_mailbox(view: &View<'_>, policy: &Policy) -> MailboxPlan {
                 let carried =
                     |from: Side| policy.carries(from, Flow::Flags) && view.access[from.other()] == Access::ReadWrite;
                 let merged = merge::merge(&pair.flags, now, view.holds, carried);
+                let wished = merge::merge(&pair.flags, now, view.holds, |from| policy.carries(from, Flow::Flags));
+                for side in Side::BOTH.into_iter().filter(|side| view.access[*side] == Access::ReadOnly) {
+                    plan.read_only[side] += u64::from(!wished.changes[side].is_empty());
+                }
                 let moves = Side::BOTH.iter().any(|side| !merged.changes[*side].is_empty());
                 if moves || merged.agreed != pair.flags {
                     plan.reflags.push(Reflag {
@@ -314,11 +318,15 @@ mod tests {
 
     #[test]
     fn s107_a_mailbox_that_the_server_holds_shut_loses_nothing() {
-        let changes = Both { local: Changes { gone: gone([1]).gone, ..arrived(&[7]) }, remote: arrived(&[150]) };
-        let case = Case { pairs: 1, changes, read_only: Some(Side::Remote), ..Case::default() };
+        let changes = Both {
+            local: Changes { gone: gone([1]).gone, reflagged: reflagged(2, "").reflagged, ..arrived(&[7]) },
+            remote: arrived(&[150]),
+        };
+        let case = Case { pairs: 2, changes, read_only: Some(Side::Remote), ..Case::default() };
         let plan = case.plan(&Policy::two_way());
         assert_eq!(plan.copies, Both { local: UidSet::new(), remote: uids(&[150]) });
-        assert_eq!(plan.read_only, Both { local: 0, remote: 2 });
+        assert!(plan.reflags.is_empty());
+        assert_eq!(plan.read_only, Both { local: 0, remote: 3 });
         assert!(!plan.is_whole(), "what could not be done is seen again");
     }
 

@@ -1,6 +1,6 @@
 //! A server in memory behind the port: what the model is checked against, with a fuse that ends a run at any effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -122,12 +122,21 @@ impl Mailbox {
 #[derive(Clone, Debug)]
 pub struct Server {
     pub mailboxes: BTreeMap<MailboxName, Mailbox>,
+    /// Mailboxes that the listing leaves out although they are there.
+    pub unlisted: BTreeSet<MailboxName>,
+    /// Messages that are left out where they are to be fetched, without a word.
+    pub withheld: UidSet,
     next_uid_validity: u32,
 }
 
 impl Default for Server {
     fn default() -> Server {
-        let mut server = Server { mailboxes: BTreeMap::new(), next_uid_validity: 100 };
+        let mut server = Server {
+            mailboxes: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
+            withheld: UidSet::new(),
+            next_uid_validity: 100,
+        };
         server.create(&MailboxName::inbox());
         server
     }
@@ -278,7 +287,9 @@ impl Store for MemoryStore {
             id: None,
             status: Some(mailbox.status()),
         };
-        let mailboxes = self.lock().mailboxes.iter().map(|(name, mailbox)| (name.clone(), listed(mailbox))).collect();
+        let server = self.lock();
+        let shown = server.mailboxes.iter().filter(|(name, _)| !server.unlisted.contains(*name));
+        let mailboxes = shown.map(|(name, mailbox)| (name.clone(), listed(mailbox))).collect();
         Ok(Listing { mailboxes, unnamable: vec![] })
     }
 
@@ -317,7 +328,11 @@ impl Store for MemoryStore {
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
         self.look()?;
         for uid in uids.iter() {
-            let held = mailbox(&mut self.lock(), scope)?.messages.get(&uid).cloned();
+            let held = {
+                let mut server = self.lock();
+                let withheld = server.withheld.contains(uid);
+                mailbox(&mut server, scope)?.messages.get(&uid).filter(|_| !withheld).cloned()
+            };
             let Some(held) = held else { continue };
             let (rest, body) = match held.octets.len() as u64 <= Body::WHOLE_LIMIT {
                 true => (None, Body::Whole(held.octets.clone())),
@@ -440,7 +455,9 @@ impl Store for MemoryStore {
 
     async fn rename(&mut self, from: &MailboxName, to: &MailboxName) -> Result<(), Error> {
         self.effect(|server| {
-            if server.mailboxes.contains_key(to) || !server.mailboxes.contains_key(from) {
+            let taken = |name: &MailboxName| server.mailboxes.contains_key(name);
+            if !taken(from) || server.mailboxes.keys().filter_map(|name| name.renamed(from, to)).any(|new| taken(&new))
+            {
                 return Err(Error::mailbox(Cause::Refused, "the new name is taken, or the old one is not"));
             }
             server.rename(from, to);

@@ -2,9 +2,11 @@
 //! of a few user actions, a crash at every effect and on both sides of every commit, a user acting in between. It has to
 //! converge; nothing may be lost, revived or doubled; a further run has to plan nothing.
 
+mod cases;
 mod histories;
 #[path = "../../../tests/support/memory.rs"]
 #[expect(unreachable_pub, reason = "the integration tests use it from outside")]
 mod memory;
 mod scenarios;
+mod wander;
 mod world;

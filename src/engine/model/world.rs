@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use interimap::mail::{Both, FlagChange, FlagSet, InternalDate, MailboxName, NewKeywords, PermanentFlags, Side};
+use interimap::mail::{
+    Access, Both, FlagChange, FlagSet, InternalDate, MailboxName, NewKeywords, PermanentFlags, Side, Subscription,
+};
 use interimap::plan::Policy;
 use interimap::state::{self, Moment, State};
 use interimap::store::Store;
 
 use super::memory::{Fate, MemoryStore, Observer, Server, SharedFuse, step};
 use crate::engine::event::{Extent, Report, Silent, Trouble};
-use crate::engine::{Order, Scrutiny, sync};
+use crate::engine::{Order, Scrutiny, rehearse, sync};
 
 /// Enumerates every sequence of choices: each pass over the scenario makes the next one.
 #[derive(Default)]
@@ -95,7 +97,12 @@ impl World {
 
     /// One run. `Err` where the fuse, or anything else, ended it.
     pub(super) fn run(&mut self) -> Result<Report, Vec<Trouble>> {
-        let order = Order { scrutiny: Scrutiny::Changes, now: 1_000_000 };
+        self.run_closely(Scrutiny::Changes)
+    }
+
+    /// One run that looks that closely.
+    pub(super) fn run_closely(&mut self, scrutiny: Scrutiny) -> Result<Report, Vec<Trouble>> {
+        let order = Order { scrutiny, now: 1_000_000 };
         let mut listener = Silent;
         let run = sync(&mut self.stores, &mut self.state, &self.policy, &order, &mut listener);
         let report = self.runtime.block_on(run);
@@ -112,6 +119,15 @@ impl World {
         let ended = self.run().is_ok();
         *self.fuse.lock().unwrap() = Default::default();
         ended
+    }
+
+    /// What a run would do. The world's own state has to be one that is forgotten.
+    pub(super) fn rehearse(&mut self) -> (Report, Vec<crate::engine::Step>) {
+        let order = Order { scrutiny: Scrutiny::Changes, now: 1_000_000 };
+        let mut listener = Silent;
+        let rehearsal = rehearse(&mut self.stores, &mut self.state, &self.policy, &order, &mut listener);
+        let (report, plan) = self.runtime.block_on(rehearsal);
+        (report, plan.steps())
     }
 
     /// Runs without a fuse; the last of them has to have nothing to do.
@@ -222,6 +238,26 @@ impl User {
 
     pub(super) fn rename(&self, to: &str) {
         self.server.lock().unwrap().rename(&self.mailbox, &MailboxName::new(to).unwrap());
+    }
+
+    pub(super) fn create(&self) {
+        self.server.lock().unwrap().create(&self.mailbox);
+    }
+
+    pub(super) fn subscribe(&self, subscription: Subscription) {
+        if let Some(mailbox) = self.server.lock().unwrap().mailboxes.get_mut(&self.mailbox) {
+            mailbox.subscription = subscription;
+        }
+    }
+
+    pub(super) fn subscription(&self) -> Option<Subscription> {
+        self.server.lock().unwrap().mailboxes.get(&self.mailbox).map(|mailbox| mailbox.subscription)
+    }
+
+    pub(super) fn set_access(&self, access: Access) {
+        if let Some(mailbox) = self.server.lock().unwrap().mailboxes.get_mut(&self.mailbox) {
+            mailbox.access = access;
+        }
     }
 
     pub(super) fn delete(&self) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, MailboxId, MailboxName, MailboxStatus, Side, Subscription};
 
-use super::{Choice, DeleteMailboxes, Flow, MailboxKey, Policy, Remembered};
+use super::{Choice, Creation, DeleteMailboxes, Flow, MailboxKey, Policy, Remembered};
 
 pub use renames::{Evidence, RenameKind, RenameStep, Suspicion, suspect_renames};
 pub use roster::{NameTrouble, Roster, Standing};
@@ -71,6 +71,8 @@ pub struct Deletion {
     pub status: Option<MailboxStatus>,
     /// What becomes of it if the condition is not met.
     pub otherwise: Place,
+    /// Whether it may be created again then; if not, it is left alone.
+    pub again: Creation,
     /// What has to be true.
     pub condition: DeletionCondition,
 }
@@ -191,8 +193,14 @@ fn plan_one_sided(
             None => plan.places.push(place(policy, remembered, &found.name, Both::from_fn(here))),
         };
     // Without a checkpoint the mailbox never was in line there: a creation that has not been carried out.
-    if remembered.checkpoints[missing_on].is_none() || found.name.is_inbox() {
+    if remembered.checkpoints[missing_on].is_none() {
         return created_again(plan, Some(remembered));
+    }
+    // It cannot be deleted (RFC 9051 §6.3.5): what is missing is not the mailbox, but a line of the listing.
+    if found.name.is_inbox() {
+        let text = format!("the {missing_on} side lists no INBOX, so nothing is done with it");
+        plan.troubles.push(TreeTrouble { side: missing_on, mailbox: standing.name.clone(), text });
+        return;
     }
     if !policy.carries(missing_on, Flow::Gone) {
         return;
@@ -217,12 +225,22 @@ fn plan_one_sided(
         });
         return;
     }
+    if renames::may_be_left_out(remembered, missing_on, &view.rosters[missing_on]) {
+        let text =
+            "it may be the one whose name is not allowed on the other side, so it is not taken as deleted".to_owned();
+        plan.troubles.push(TreeTrouble { side, mailbox: standing.name.clone(), text });
+        return;
+    }
     plan.deletions.push(Deletion {
         side,
         remembered: remembered.clone(),
         at: standing.name.clone(),
         status: standing.listed.status,
         otherwise: place(policy, None, &found.name, Both::from_fn(here)),
+        again: match policy.may_create(missing_on) && policy.carries(side, Flow::New) {
+            true => Creation::Allowed,
+            false => Creation::Refused,
+        },
         condition,
     });
 }
@@ -253,7 +271,11 @@ fn plan_new(view: &TreeView<'_>, policy: &Policy, plan: &mut TreePlan, taken: &B
         .flat_map(|side| view.rosters[side].mailboxes.keys().filter(move |name| !taken[side].contains(*name)))
         .collect();
     // A name that a remembered mailbox still has on one side, or will have, is taken there whatever the other one lists.
-    let occupied: BTreeSet<MailboxName> = plan.places.iter().map(|place| place.name.clone()).collect();
+    let mut occupied: BTreeSet<MailboxName> = plan.places.iter().map(|place| place.name.clone()).collect();
+    // And what is remembered keeps its name in our memory until it is forgotten, even where nothing bears it any more.
+    let forgotten = |key: MailboxKey| plan.forgets.iter().any(|(other, _)| *other == key);
+    let kept = view.remembered.iter().filter(|row| !forgotten(row.key));
+    occupied.extend(kept.map(|row| plan.rekeys.get(&row.key).unwrap_or(&row.name).clone()));
     for name in names.into_iter().filter(|name| !occupied.contains(*name) && view.selected(policy, name)) {
         let standing =
             Both::from_fn(|side| view.rosters[side].mailboxes.get(name).filter(|_| !taken[side].contains(name)));

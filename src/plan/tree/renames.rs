@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Checkpoint, MailboxName, Side};
+use crate::mail::{Checkpoint, Listed, MailboxName, Side};
 use crate::plan::{Flow, MailboxKey, Policy, Remembered};
 
 use super::{Found, Part, Roster, TreePlan, TreeTrouble, TreeView};
@@ -76,6 +76,15 @@ pub fn suspect_renames(remembered: &[Remembered], rosters: &crate::mail::Both<Ro
     suspicions
 }
 
+/// Where a mailbox is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Under the name that is remembered.
+    Home,
+    /// Under another one.
+    Elsewhere,
+}
+
 /// Whether the mailbox that `side` calls `name` can be the remembered one.
 fn stands_for(
     row: &Remembered,
@@ -84,17 +93,28 @@ fn stands_for(
     roster: &Roster,
     name: &MailboxName,
 ) -> Option<Evidence> {
-    let listed = &roster.mailboxes.get(name)?.listed;
+    let place = if *name == row.name { Place::Home } else { Place::Elsewhere };
+    can_be(row, checkpoint, side, &roster.mailboxes.get(name)?.listed, place)
+}
+
+/// Whether the remembered mailbox may stand under a name that the rules do not allow.
+pub(super) fn may_be_left_out(row: &Remembered, side: Side, roster: &Roster) -> bool {
+    row.checkpoints[side].is_some_and(|checkpoint| {
+        roster.troubles.iter().any(|trouble| can_be(row, checkpoint, side, &trouble.listed, Place::Elsewhere).is_some())
+    })
+}
+
+fn can_be(row: &Remembered, checkpoint: Checkpoint, side: Side, listed: &Listed, place: Place) -> Option<Evidence> {
     if let (Some(was), Some(is)) = (&row.ids[side], &listed.id) {
         return (was == is).then_some(Evidence::Identity);
     }
     let Some(status) = listed.status else {
         // The side kept its status back (RFC 5819 §2): that proves nothing, so it stays where it was.
-        return (*name == row.name).then_some(Evidence::UidValidity);
+        return (place == Place::Home).then_some(Evidence::UidValidity);
     };
     let may_be = status.uid_validity == checkpoint.uid_validity;
     let grown = status.uid_next >= checkpoint.uid_next && status.highest_modseq >= checkpoint.highest_modseq;
-    (may_be && (grown || *name == row.name)).then_some(Evidence::UidValidity)
+    (may_be && (grown || place == Place::Home)).then_some(Evidence::UidValidity)
 }
 
 /// Where each remembered mailbox that takes part is, and what it is to be called; writes the renames into the plan.
@@ -127,7 +147,7 @@ pub(super) fn plan_renames(view: &TreeView<'_>, policy: &Policy, plan: &mut Tree
             found.insert(row.key, Found { at, name, part: Part::Taken });
         }
     }
-    refuse_taken_names(view, &mut found);
+    refuse_taken_names(view, policy, plan, &mut found);
     for side in Side::BOTH {
         order_renames(view, policy, plan, side, &mut found);
     }
@@ -144,8 +164,14 @@ fn is_interim(name: &MailboxName) -> bool {
 }
 
 /// A new name that another mailbox has on the side that is to follow cannot be given: the two are merged instead, as a
-/// deletion here and an arrival there.
-fn refuse_taken_names(view: &TreeView<'_>, found: &mut BTreeMap<MailboxKey, Found>) {
+/// deletion here and an arrival there. But nothing is deleted for a rename into or out of the selection, nor for one that
+/// takes the name of a mailbox that is left alone itself.
+fn refuse_taken_names(
+    view: &TreeView<'_>,
+    policy: &Policy,
+    plan: &mut TreePlan,
+    found: &mut BTreeMap<MailboxKey, Found>,
+) {
     let rows: BTreeMap<MailboxKey, &Remembered> = view.remembered.iter().map(|row| (row.key, row)).collect();
     loop {
         let refused = found.iter().find_map(|(key, own)| {
@@ -162,8 +188,25 @@ fn refuse_taken_names(view: &TreeView<'_>, found: &mut BTreeMap<MailboxKey, Foun
             (own.name != row.name && (clash || follower_taken)).then_some(*key)
         });
         let Some(key) = refused else { return };
+        let Some(name) = found.get(&key).map(|own| own.name.clone()) else { return };
+        let beside_left_alone = found.values().any(|other| {
+            other.part == Part::LeftAlone
+                && (other.name == name || Side::BOTH.iter().any(|side| other.at[*side].as_ref() == Some(&name)))
+        });
         let (Some(own), Some(row)) = (found.get_mut(&key), rows.get(&key)) else { return };
         own.name = row.name.clone();
+        if beside_left_alone || !view.selected(policy, &row.name) {
+            own.part = Part::LeftAlone;
+            let side = Side::BOTH.into_iter().find(|side| own.at[*side].as_ref() == Some(&name)).unwrap_or(Side::Local);
+            plan.troubles.push(TreeTrouble {
+                side,
+                mailbox: row.name.clone(),
+                text: format!(
+                    "it was renamed to \"{name}\", which is not free yet, and is left as it is on both sides"
+                ),
+            });
+            continue;
+        }
         for side in Side::BOTH {
             // What was found elsewhere is somebody new.
             own.at[side] = own.at[side].take().filter(|at| *at == row.name);
@@ -180,6 +223,29 @@ fn order_renames(
     side: Side,
     found: &mut BTreeMap<MailboxKey, Found>,
 ) {
+    // What is left alone is out of everybody's way no more, so the others are tried anew without it.
+    loop {
+        let (steps, stuck) = rename_steps(view, policy, side, found);
+        if stuck.is_empty() {
+            plan.renames.extend(steps);
+            return;
+        }
+        if !leave_alone(view, policy, plan, side, &stuck, found) {
+            // Only mailboxes that were dragged along are stuck: then nothing moves at all.
+            let everything: Vec<MailboxKey> = found.keys().copied().collect();
+            leave_alone(view, policy, plan, side, &everything, found);
+            return;
+        }
+    }
+}
+
+/// Steps that bring mailboxes to their places, and the mailboxes that none of them can bring there, or may.
+fn rename_steps(
+    view: &TreeView<'_>,
+    policy: &Policy,
+    side: Side,
+    found: &BTreeMap<MailboxKey, Found>,
+) -> (Vec<RenameStep>, Vec<MailboxKey>) {
     let across = |name: &MailboxName| match side {
         Side::Local => Ok(name.clone()),
         Side::Remote => policy.names.across(Side::Local, name),
@@ -204,13 +270,16 @@ fn order_renames(
         if pending.is_empty() {
             break;
         }
-        let free = |name: &MailboxName| !names.contains(name);
+        // Children come along, and what is there already may not be in their way either.
+        let free = |from: &MailboxName, to: &MailboxName| {
+            names.iter().filter_map(|name| name.renamed(from, to)).all(|new| !names.contains(&new))
+        };
         // Parents first: their children may arrive by themselves.
-        let next = pending.iter().filter(|(_, _, to)| free(to)).min_by_key(|(_, is, _)| is.levels().count());
+        let next = pending.iter().filter(|(_, is, to)| free(is, to)).min_by_key(|(_, is, _)| is.levels().count());
         let (from, to, kind) = match next {
             Some((_, is, to)) => (is.clone(), to.clone(), RenameKind::Wanted),
             None => match pending.iter().find_map(|(key, is, _)| Some((is, interim_name(*key)?))) {
-                Some((is, interim)) if free(&interim) => (is.clone(), interim, RenameKind::Interim),
+                Some((is, interim)) if free(is, &interim) => (is.clone(), interim, RenameKind::Interim),
                 _ => break,
             },
         };
@@ -225,31 +294,44 @@ fn order_renames(
         }
         steps.push(RenameStep { side, from, to, kind });
     }
-    let allowed = policy.carries(side.other(), Flow::New) && policy.carries(side.other(), Flow::Gone);
+    let allowed = may_rename(policy, side);
     let stuck: Vec<MailboxKey> =
         travels.iter().filter(|(_, (is, to))| is != to || !allowed && !steps.is_empty()).map(|(key, _)| *key).collect();
-    if stuck.is_empty() {
-        plan.renames.extend(steps);
-        return;
-    }
+    (steps, stuck)
+}
+
+fn may_rename(policy: &Policy, side: Side) -> bool {
+    policy.carries(side.other(), Flow::New) && policy.carries(side.other(), Flow::Gone)
+}
+
+/// Leaves mailboxes as they are; says whether one of them was to be renamed at all.
+fn leave_alone(
+    view: &TreeView<'_>,
+    policy: &Policy,
+    plan: &mut TreePlan,
+    side: Side,
+    stuck: &[MailboxKey],
+    found: &mut BTreeMap<MailboxKey, Found>,
+) -> bool {
+    let mut any = false;
     // Either the configuration does not let names flow here, or no order was found: these stay as they are.
-    for key in stuck {
+    for &key in stuck {
         let (Some(own), Some(row)) = (found.get_mut(&key), view.remembered.iter().find(|row| row.key == key)) else {
             continue;
         };
         if own.at[side].as_ref().is_none_or(|at| *at == own.name) {
             continue;
         }
-        if allowed {
-            plan.troubles.push(TreeTrouble {
-                side,
-                mailbox: own.name.clone(),
-                text: "it was renamed on the other side in a way that cannot be followed here".to_owned(),
-            });
-        }
+        any = true;
+        let text = match may_rename(policy, side) {
+            true => "it was renamed on the other side in a way that cannot be followed here",
+            false => "it was renamed on the other side, which the configuration does not let it follow here",
+        };
+        plan.troubles.push(TreeTrouble { side, mailbox: own.name.clone(), text: text.to_owned() });
         own.name = row.name.clone();
         own.part = Part::LeftAlone;
     }
+    any
 }
 
 fn interim_name(key: MailboxKey) -> Option<MailboxName> {

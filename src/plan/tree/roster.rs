@@ -28,10 +28,12 @@ pub struct Standing {
 }
 
 /// A name that takes no part, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NameTrouble {
     /// The name in the side's own words.
     pub name: MailboxName,
+    /// What the side says of it.
+    pub listed: Listed,
     /// Why, as a sentence without a full stop.
     pub text: String,
 }
@@ -48,7 +50,8 @@ impl Roster {
                     roster.mailboxes.insert(local, Standing { name: name.clone(), listed: listed.clone() });
                 }
                 Err(why) => {
-                    roster.troubles.push(NameTrouble { name: name.clone(), text: format!("it is left out: {why}") });
+                    let text = format!("it is left out: {why}");
+                    roster.troubles.push(NameTrouble { name: name.clone(), listed: listed.clone(), text });
                 }
             }
         }

@@ -105,7 +105,7 @@ fn trees_meet() {
         ("s080 deleted here", "INBOX:1,11 a:2,12", "INBOX:1", "INBOX:11 a:12", "delete remote a; INBOX #1"),
         ("deleted there", "INBOX:1,11 a:2,12", "INBOX:1 a:2", "INBOX:11", "delete local a; INBOX #1"),
         ("s083 deleted on both", "INBOX:1,11 a:2,12", "INBOX:1", "INBOX:11", "forget #2; INBOX #1"),
-        ("s084 an empty listing", "INBOX:1,11 a:2,12", "", "INBOX:11 a:12", "create local INBOX #1; ! local a"),
+        ("s084 an empty listing", "INBOX:1,11 a:2,12", "", "INBOX:11 a:12", "! local INBOX; ! local a"),
         ("a creation that was cut off", "INBOX:1,11 a:2,-", "INBOX:1 a:2", "INBOX:11", "INBOX #1; create remote a #2"),
         (
             "s103 a parent that became a level",
@@ -244,4 +244,54 @@ fn subscriptions_merge_as_flags_do() {
     let mut pull = Policy::two_way();
     pull.flow.local.clear();
     assert_eq!(merged_subscription(&pull, Some(No), Both { local: Yes, remote: No }), None);
+}
+
+#[test]
+fn a_selection_never_turns_a_rename_into_a_deletion() {
+    let mut only_a = Policy::two_way();
+    only_a.selection.only = vec![crate::mail::Pattern::new("a")];
+    for (case, local, plan) in [
+        ("exchanged", "INBOX:1 a:3 b:2", "! local a; ! local b"),
+        ("one took the place of another, which went elsewhere", "INBOX:1 a:3 c:2", "! local a; ! local b"),
+        ("one took the place of another, which is gone", "INBOX:1 a:3", "a #2; ! local b"),
+    ] {
+        assert_eq!(planned(&only_a, "INBOX:1,11 a:2,12 b:3,13", local, "INBOX:11 a:12 b:13"), plan, "{case}");
+    }
+}
+
+#[test]
+fn a_name_is_taken_until_its_deletion_is_done() {
+    for (case, local, plan) in [
+        ("one took the place of another", "INBOX:1 old:3", "delete remote new; INBOX #1; old #2"),
+        ("and a new one came behind it", "INBOX:1 old:3 new:9", "delete remote new; INBOX #1; old #2"),
+    ] {
+        let rows = "INBOX:1,11 old:2,12 new:3,13";
+        assert_eq!(planned(&Policy::two_way(), rows, local, "INBOX:11 old:12 new:13"), plan, "{case}");
+    }
+}
+
+#[test]
+fn a_rename_that_cannot_be_followed_does_not_keep_others_from_it() {
+    let (rows, remote) = ("INBOX:1,11 a:2,12 c:3,13 p/x:4,14", "INBOX:11 a:12 c:13 (p) p/x:14");
+    assert_eq!(
+        planned(&Policy::two_way(), rows, "INBOX:1 p:2 d:3 p/x:4", remote),
+        "remote c>d; #3=d; INBOX #1; d #3; p/x #4; ! remote p"
+    );
+    let mut pull = Policy::two_way();
+    pull.flow.local.clear();
+    assert_eq!(planned(&pull, "INBOX:1,11 a:2,12", "INBOX:1 b:2", "INBOX:11 a:12"), "INBOX #1; ! remote b");
+}
+
+#[test]
+fn a_rename_to_a_name_that_is_not_allowed_deletes_nothing() {
+    let names = NameMap::new(vec![Rename::new("Lists/*", "l/*").unwrap()]).unwrap();
+    let policy = Policy { names, ..Policy::two_way() };
+    assert_eq!(
+        planned(&policy, "INBOX:1,11 a:2,12", "INBOX:1 Lists/a:2", "INBOX:11 a:12"),
+        "INBOX #1; ! local Lists/a; ! remote a"
+    );
+    assert_eq!(
+        planned(&policy, "INBOX:1,11 a:2,12", "INBOX:1 Lists/a:9", "INBOX:11 a:12"),
+        "delete remote a; INBOX #1; ! local Lists/a"
+    );
 }
