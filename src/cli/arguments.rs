@@ -207,7 +207,7 @@ enum Verb {
     Watch(Unread),
     /// Show what is remembered of each mailbox, what is pending, and when it was last in line
     ///
-    /// Exit status 1 means that something is pending or was left out.
+    /// Exit status 1 means that something is pending or was left out, or that the last run did not bring both sides in line.
     Status {
         #[command(flatten)]
         accounts: AccountArguments,

@@ -59,10 +59,11 @@ impl Comparison {
 }
 
 impl Status {
-    /// Whether something waits for the next run, or was left out.
+    /// Whether something waits for the next run or was left out, or the last run did not bring both sides in line.
     pub fn is_incomplete(&self) -> bool {
+        let in_line = self.last_run.as_ref().is_none_or(|(_, result)| result == "in-sync");
         let open = |row: &MailboxRow| row.pending > 0 || row.skipped.local > 0 || row.skipped.remote > 0;
-        self.mailboxes.iter().any(open)
+        !in_line || self.mailboxes.iter().any(open)
     }
 }
 
@@ -197,6 +198,8 @@ Füße          7        1        5  never
         assert!(status.is_incomplete());
         status.mailboxes.truncate(1);
         assert!(!status.is_incomplete());
+        let broken_off = Status { last_run: Some((1_795_164_545, "failed".to_owned())), ..status.clone() };
+        assert!(broken_off.is_incomplete());
         status.mailboxes[0].now = Some(Both { local: Comparison::Unchanged, remote: Comparison::Changed });
         assert_eq!(
             status_text("work", &status, &again()),
