@@ -196,6 +196,8 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Bring both sides in line once
+    ///
+    /// A first run may meet mail on both sides: equal messages are recognized, not copied.
     Sync {
         #[command(flatten)]
         whose: WhoseArguments,
@@ -221,6 +223,10 @@ enum Verb {
         whose: WhoseArguments,
     },
     /// Compare everything with everything, report every difference, and mend it
+    ///
+    /// Nothing that is remembered is trusted. Each difference is a line that says what was done about it; with --dry-run,
+    /// what would be done. No message is expunged by comparing: what only one side holds is copied to the other. What was
+    /// expunged since the last run therefore comes back, unless sync is run first.
     Repair {
         #[command(flatten)]
         whose: WhoseArguments,
