@@ -227,6 +227,7 @@ enum Verb {
     /// Nothing that is remembered is trusted. Each difference is a line that says what was done about it; with --dry-run,
     /// what would be done. No message is expunged by comparing: what only one side holds is copied to the other. What was
     /// expunged since the last run therefore comes back, unless sync is run first.
+    /// Mailboxes are created, renamed and deleted as sync does it.
     Repair {
         #[command(flatten)]
         whose: WhoseArguments,

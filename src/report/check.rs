@@ -21,7 +21,6 @@ const EXTENSIONS: &[(&[&str], &str)] = &[
     (&["ESEARCH", "IMAP4REV2"], "short lists of UIDs"),
     (&["LITERAL+", "LITERAL-", "IMAP4REV2"], "appends without a round trip"),
     (&["MULTIAPPEND"], "many messages in one command"),
-    (&["MOVE", "IMAP4REV2"], "moves within a side"),
     (&["BINARY", "IMAP4REV2"], "messages that hold NUL"),
     (&["OBJECTID"], "mailboxes recognized after a rename"),
 ];
@@ -220,7 +219,6 @@ local side: tunnel: doveadm exec imap
   lacks       LIST-STATUS (all mailboxes and their states in one answer)
   lacks       LIST-EXTENDED (subscriptions in the same answer)
   lacks       MULTIAPPEND (many messages in one command)
-  lacks       MOVE (moves within a side)
   lacks       BINARY (messages that hold NUL)
   lacks       OBJECTID (mailboxes recognized after a rename)
   delimiter   \"/\"
