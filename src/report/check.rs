@@ -50,7 +50,7 @@ pub fn check_text(account: &str, sides: &Both<Option<CheckedSide>>) -> String {
     let mut text = format!("{}: the configuration is in order\n", printable(account));
     for side in Side::BOTH {
         let Some(CheckedSide { profile, mailboxes }) = &sides[side] else {
-            text.push_str(&format!("{side} side: not reached\n"));
+            text.push_str(&format!("{side} side: not opened\n"));
             continue;
         };
         text.push_str(&format!("{side} side: {}\n", printable(&profile.address)));
@@ -225,7 +225,7 @@ local side: tunnel: doveadm exec imap
   prefix      none
   mailboxes   11 of 12 take part
   left out    a\\u{1b}b: it holds a control character
-remote side: not reached
+remote side: not opened
 "
         );
     }

@@ -74,7 +74,10 @@ fn of_store(cause: Cause, trouble: &Trouble, again: &Invocation, here: &str) -> 
                 Side::Remote => "INTERIMAP_REMOTE_PASSWORD",
             }
         ),
-        Cause::MissingCapability => format!("what this side can do is shown by: {check}"),
+        Cause::MissingCapability => {
+            "this server cannot be used yet, unless \"disable-extensions\" of this side takes away what it offers"
+                .to_owned()
+        }
         Cause::Protocol => {
             format!("it does not speak IMAP as it should; all that was said is written by: {here} --trace-wire FILE")
         }
