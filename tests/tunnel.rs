@@ -87,6 +87,18 @@ async fn a_session_takes_its_leave() {
     assert_eq!(fs::read_to_string(&log).unwrap(), "LOGOUT\r\nended\n");
 }
 
+#[tokio::test]
+async fn what_a_shell_says_instead_of_a_greeting_is_quoted() {
+    let error = refused("echo 'You have new mail.'; exec cat", TunnelStderr::Discarded).await;
+    assert_eq!(error.text, "the server sent something that is no response of IMAP: You have new mail");
+}
+
+#[tokio::test]
+async fn what_a_tunnel_sends_back_is_not_quoted() {
+    let error = refused("printf '* PREAUTH hi\\r\\n'; exec cat", TunnelStderr::Discarded).await;
+    assert_eq!(error.text, "the server sent something that is no response of IMAP");
+}
+
 /// The server's part of the opening, as a shell speaks it.
 const OPENING: &str = "printf '* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS LIST-EXTENDED LIST-STATUS] hi\\r\\n'; \
     read one rest; read two rest; printf '* ENABLED QRESYNC\\r\\n%s OK\\r\\n%s OK\\r\\n' $one $two";

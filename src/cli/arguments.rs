@@ -196,6 +196,8 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Bring both sides in line once
+    ///
+    /// A first run may meet mail on both sides: equal messages are recognized, not copied.
     Sync {
         #[command(flatten)]
         whose: WhoseArguments,
@@ -207,7 +209,7 @@ enum Verb {
     Watch(Unread),
     /// Show what is remembered of each mailbox, what is pending, and when it was last in line
     ///
-    /// Exit status 1 means that something is pending or was left out.
+    /// Exit status 1 means that something is pending or was left out, or that the last run did not bring both sides in line.
     Status {
         #[command(flatten)]
         accounts: AccountArguments,
@@ -221,6 +223,11 @@ enum Verb {
         whose: WhoseArguments,
     },
     /// Compare everything with everything, report every difference, and mend it
+    ///
+    /// Nothing that is remembered is trusted. Each difference is a line that says what was done about it; with --dry-run,
+    /// what would be done. No message is expunged by comparing: what only one side holds is copied to the other. What was
+    /// expunged since the last run therefore comes back, unless sync is run first.
+    /// Mailboxes are created, renamed and deleted as sync does it.
     Repair {
         #[command(flatten)]
         whose: WhoseArguments,

@@ -68,7 +68,14 @@ fn answer(call: Call, console: &Console) -> ExitStatus {
             return ExitStatus::InLine;
         }
         Command::Later(name) => {
-            tracing::error!("\"interimap {name}\" is not there yet");
+            let help = match *name {
+                "watch" => "let a timer run: interimap sync",
+                "import" => {
+                    "write the configuration by hand; interimap.toml(5) and interimap.toml.example have every key"
+                }
+                _ => "an account with push = [] is carried one way by: interimap sync",
+            };
+            tracing::error!(help, "\"interimap {name}\" is not there yet");
             return ExitStatus::Usage;
         }
         _ => {}

@@ -439,9 +439,10 @@ impl Errand<'_> {
     }
 
     fn tell_troubles(&self, troubles: &[Trouble]) -> ExitStatus {
-        let report = Report { troubles: troubles.to_vec(), ..Report::default() };
-        self.tell_notices(&report);
-        ExitStatus::of_report(&report)
+        for notice in report::failures(&self.account.name, troubles, &self.again) {
+            self.console.tell(&notice);
+        }
+        ExitStatus::of_report(&Report { troubles: troubles.to_vec(), ..Report::default() })
     }
 
     fn tell_notices(&self, report: &Report) {

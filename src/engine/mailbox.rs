@@ -100,7 +100,7 @@ impl Run<'_> {
                 continue;
             }
             if let Some(why) = self.stores[side].refuses_name(&own) {
-                self.undone(side, &own, why);
+                self.undone(Some(side), &own, why);
                 continue;
             }
             match self.stores[side].create(&own).await {
@@ -116,13 +116,13 @@ impl Run<'_> {
 
     async fn delete_on_both(&mut self, name: &MailboxName) -> Result<(), Halt> {
         if name.is_inbox() {
-            self.undone(Side::Local, name, "INBOX cannot be deleted: every user has one".to_owned());
+            self.undone(None, name, "INBOX cannot be deleted: every user has one".to_owned());
             return Ok(());
         }
         let row = self.row_named(name)?;
         let places = self.places_of(name).await?;
         if row.is_none() && places.iter().all(|(_, there)| there.is_none()) {
-            self.undone(Side::Local, name, "there is no such mailbox on either side".to_owned());
+            self.undone(None, name, "there is no such mailbox on either side".to_owned());
             return Ok(());
         }
         let mut gone = true;
@@ -151,21 +151,17 @@ impl Run<'_> {
     async fn rename_on_both(&mut self, from: &MailboxName, to: &MailboxName) -> Result<(), Halt> {
         let taken = self.places_of(to).await?.into_iter().find(|(_, there)| there.is_some());
         if let Some((side, _)) = taken {
-            self.undone(side, to, format!("the {side} side has a mailbox of that name already"));
+            self.undone(Some(side), to, format!("the {side} side has a mailbox of that name already"));
             return Ok(());
         }
         let rows = self.state.remembered()?;
         if let Some(row) = rows.iter().find(|row| row.name == *to) {
-            self.undone(
-                Side::Local,
-                &row.name,
-                "a mailbox of that name is still remembered; run sync first".to_owned(),
-            );
+            self.undone(None, &row.name, "a mailbox of that name is still remembered; run sync first".to_owned());
             return Ok(());
         }
         let places = self.places_of(from).await?;
         if places.iter().all(|(_, there)| there.is_none()) {
-            self.undone(Side::Local, from, "there is no such mailbox on either side".to_owned());
+            self.undone(None, from, "there is no such mailbox on either side".to_owned());
             return Ok(());
         }
         let mut done = true;
@@ -239,10 +235,10 @@ impl Run<'_> {
         Ok(self.state.remembered()?.into_iter().find(|row| row.name == *name))
     }
 
-    fn undone(&mut self, side: Side, name: &MailboxName, text: String) {
+    fn undone(&mut self, side: Option<Side>, name: &MailboxName, text: String) {
         self.trouble(Trouble {
             reach: Extent::Mailbox,
-            side: Some(side),
+            side,
             mailbox: Some(name.clone()),
             cause: TroubleCause::Mailbox,
             text,

@@ -112,12 +112,16 @@ pub(super) async fn pair_anew(
         Ok(())
     })?;
     let moved = again.kept.iter().filter(|(id, uids)| pairs.get(id).is_some_and(|pair| pair.uids != **uids)).count();
+    // A pair whose two messages bear different dates is found again by its contents only: nothing has changed for it.
+    let dissolved: BTreeSet<Both<Uid>> =
+        again.dissolved.iter().filter_map(|id| pairs.get(id)).map(|pair| pair.uids).collect();
+    let same = fresh.iter().filter(|pair| dissolved.contains(&pair.uids)).count();
+    let paired = moved + fresh.len() - same;
     if run.order.scrutiny == Scrutiny::Everything {
-        let paired = Step::of_state("pair", found.name, moved + fresh.len());
-        let unpaired = Step::of_state("unpair", found.name, again.dissolved.len());
-        run.report.differences.extend(paired.into_iter().chain(unpaired));
+        let unpaired = Step::of_state("unpair", found.name, again.dissolved.len() - same);
+        run.report.differences.extend(Step::of_state("pair", found.name, paired).into_iter().chain(unpaired));
     }
-    run.tell_paired(found.name, moved + fresh.len());
+    run.tell_paired(found.name, paired);
     Ok(starts)
 }
 

@@ -21,7 +21,6 @@ const EXTENSIONS: &[(&[&str], &str)] = &[
     (&["ESEARCH", "IMAP4REV2"], "short lists of UIDs"),
     (&["LITERAL+", "LITERAL-", "IMAP4REV2"], "appends without a round trip"),
     (&["MULTIAPPEND"], "many messages in one command"),
-    (&["MOVE", "IMAP4REV2"], "moves within a side"),
     (&["BINARY", "IMAP4REV2"], "messages that hold NUL"),
     (&["OBJECTID"], "mailboxes recognized after a rename"),
 ];
@@ -51,7 +50,7 @@ pub fn check_text(account: &str, sides: &Both<Option<CheckedSide>>) -> String {
     let mut text = format!("{}: the configuration is in order\n", printable(account));
     for side in Side::BOTH {
         let Some(CheckedSide { profile, mailboxes }) = &sides[side] else {
-            text.push_str(&format!("{side} side: not reached\n"));
+            text.push_str(&format!("{side} side: not opened\n"));
             continue;
         };
         text.push_str(&format!("{side} side: {}\n", printable(&profile.address)));
@@ -220,14 +219,13 @@ local side: tunnel: doveadm exec imap
   lacks       LIST-STATUS (all mailboxes and their states in one answer)
   lacks       LIST-EXTENDED (subscriptions in the same answer)
   lacks       MULTIAPPEND (many messages in one command)
-  lacks       MOVE (moves within a side)
   lacks       BINARY (messages that hold NUL)
   lacks       OBJECTID (mailboxes recognized after a rename)
   delimiter   \"/\"
   prefix      none
   mailboxes   11 of 12 take part
   left out    a\\u{1b}b: it holds a control character
-remote side: not reached
+remote side: not opened
 "
         );
     }

@@ -1,63 +1,85 @@
 //! What to do about a failure: one sentence a cause, and every command and key in it exists.
 
-use crate::engine::event::{Trouble, TroubleCause};
+use crate::engine::event::{Extent, Trouble, TroubleCause};
 use crate::mail::{MailboxName, Side};
 use crate::store::Cause;
 
-use super::{Invocation, shell_quoted};
+use super::{Invocation, Whose, shell_quoted};
 
 /// What the reader can do about it.
 pub(super) fn hint(trouble: &Trouble, again: &Invocation) -> Option<String> {
-    let (sync, check) = (again.command("sync"), again.command("check"));
+    let sync = again.command("sync");
     let here = match &trouble.mailbox {
         Some(mailbox) => format!("{sync} -m {}", shell_quoted(mailbox.as_str())),
         None => sync.clone(),
     };
     Some(match trouble.cause {
-        TroubleCause::Store(cause) => of_store(cause, trouble, &sync, &here, &check)?,
+        TroubleCause::Store(cause) => of_store(cause, trouble, again, &here),
         // The sentences of the state say themselves what to do.
         TroubleCause::State => return None,
         TroubleCause::Name => match &trouble.mailbox {
             Some(mailbox) => format!("give it another name with \"rename\", or exclude it: {}", excluding(mailbox)),
             None => "see \"rename\" and \"mailboxes\" in interimap.toml(5)".to_owned(),
         },
-        TroubleCause::Mailbox => match again.command_of_account("mailbox rename") {
-            Some(rename) => {
-                let delete = rename.replacen("rename", "delete", 1);
-                format!("settle it by hand, with {rename} FROM TO or {delete} MAILBOX; then run it again: {sync}")
-            }
-            None => format!("settle it by hand on one of the sides, then run it again: {sync}"),
-        },
+        TroubleCause::Mailbox => of_mailbox(trouble, again, &sync),
         TroubleCause::Unsettled => {
             format!("run it again: {here}; if it stays so: {}", here.replacen("sync", "repair", 1))
         }
     })
 }
 
-fn of_store(cause: Cause, trouble: &Trouble, sync: &str, here: &str, check: &str) -> Option<String> {
+/// A deletion that was not carried over, or a command of `mailbox` that could not be followed.
+fn of_mailbox(trouble: &Trouble, again: &Invocation, sync: &str) -> String {
+    let delete = again.command_of_account("mailbox delete");
+    match (trouble.reach, delete, again.command_of_account("mailbox list")) {
+        (Extent::Message, Some(delete), _) => match &trouble.mailbox {
+            Some(mailbox) => format!("to have it on neither side: {delete} {}", shell_quoted(mailbox.as_str())),
+            None => format!("to have it on neither side: {delete} MAILBOX"),
+        },
+        (Extent::Message, None, _) => "to have it on neither side, delete it again on both".to_owned(),
+        (_, _, Some(list)) => format!("the mailboxes of both sides are shown by: {list}"),
+        (_, _, None) => format!("settle it by hand on one of the sides, then run it again: {sync}"),
+    }
+}
+
+fn of_store(cause: Cause, trouble: &Trouble, again: &Invocation, here: &str) -> String {
+    let (sync, check) = (again.command("sync"), again.command("check"));
     let side = trouble.side.unwrap_or(Side::Remote);
-    Some(match cause {
+    match cause {
         Cause::Unreachable => format!(
-            "see whether the network is up and what the configuration says of this side is right, then try: {check}"
+            "see whether the network is up, and whether {} is right, then try: {check}",
+            match again.whose {
+                Whose::Account(_) => "what the configuration says of this side",
+                Whose::Addresses(_) => "the address of this side",
+            }
         ),
         Cause::TimedOut => format!("raise this side's \"timeout\" if it is only slow, then run it again: {sync}"),
         Cause::ConnectionLost => format!("what was done is kept; run it again: {sync}"),
-        Cause::Tls => {
-            "see whether \"host\" and the keys of \"tls\" (ca-file, hostname, fingerprint) of this side are right; \
-                       the password was not sent"
-                .to_owned()
+        Cause::Tls => match again.whose {
+            Whose::Account(_) => {
+                "see whether \"type\", \"host\", \"port\" and the keys of \"tls\" (ca-file, hostname, \
+                                      fingerprint) of this side are right; the password was not sent"
+            }
+            Whose::Addresses(_) => {
+                "see whether the address of this side is right; a certificate that the system does not trust needs \
+                                        a configuration, see \"tls\" in interimap.toml(5); the password was not sent"
+            }
         }
+        .to_owned(),
         Cause::Login => format!("see whether this side's \"username\" and password are right, then try: {check}"),
         Cause::Password => format!(
-            "give this side a \"password-command\" or a \"password-file\", or set {}",
+            "give this side a working \"password-command\" or \"password-file\", or set {}",
             match side {
                 Side::Local => "INTERIMAP_LOCAL_PASSWORD",
                 Side::Remote => "INTERIMAP_REMOTE_PASSWORD",
             }
         ),
-        Cause::MissingCapability => format!("what this side can do is shown by: {check}"),
+        Cause::MissingCapability => {
+            "this server cannot be used yet, unless \"disable-extensions\" of this side takes away what it offers"
+                .to_owned()
+        }
         Cause::Protocol => {
-            format!("this is a fault of the server; see what it says, and report it, with: {here} --trace-wire FILE")
+            format!("it does not speak IMAP as it should; all that was said is written by: {here} --trace-wire FILE")
         }
         Cause::Limit => {
             format!("if the server is to be trusted, report this, with what is written by: {here} --trace-wire FILE")
@@ -83,7 +105,7 @@ fn of_store(cause: Cause, trouble: &Trouble, sync: &str, here: &str, check: &str
             Some(mailbox) => format!("run it again: {here}; or leave the mailbox out: {}", excluding(mailbox)),
             None => format!("run it again: {sync}"),
         },
-    })
+    }
 }
 
 /// The line of a configuration that leaves a mailbox out.

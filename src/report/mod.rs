@@ -14,7 +14,7 @@ pub use json::{Rehearsal, run_json};
 pub use mailboxes::{mailboxes_json, mailboxes_text};
 pub use printable::{printable, shell_quoted};
 pub use quantity::octets;
-pub use run::{Kind, Notice, Weight, notices, summary};
+pub use run::{Kind, Notice, Weight, failures, notices, summary};
 pub use status::{Comparison, MailboxRow, Status, status_json, status_text};
 
 /// How the reader called us, so that every hint can be typed as it stands.

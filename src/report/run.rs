@@ -1,6 +1,8 @@
 //! What a run did, in one line, and what it left undone, thing by thing, with what to do next.
 
-use crate::engine::event::{Conflict, Extent, Guarded, Outcome, Report, SideReport, SkippedMessage, Trouble};
+use crate::engine::event::{
+    Conflict, Extent, Guarded, Outcome, Report, SideReport, SkippedMessage, Trouble, TroubleCause,
+};
 use crate::mail::Side;
 
 use super::hint::hint;
@@ -98,7 +100,18 @@ fn deeds(side: &SideReport) -> Vec<String> {
 
 /// Everything beside the summary: what was left undone first, then what may surprise.
 pub fn notices(account: &str, report: &Report, again: &Invocation) -> Vec<Notice> {
-    let troubles = report.troubles.iter().map(|trouble| trouble_notice(account, trouble, again));
+    let undone = |trouble: &Trouble| match trouble.reach {
+        Extent::Message if trouble.cause == TroubleCause::Mailbox => "the deletion was not carried over",
+        Extent::Mailbox if trouble.cause == TroubleCause::Mailbox => "this was not done",
+        Extent::Message => "this was left out, the rest was done",
+        Extent::Mailbox => "the rest of this mailbox was left undone",
+        // Nothing is begun before both sides are open.
+        Extent::Side | Extent::Run if Side::BOTH.into_iter().all(|side| report.sides[side].method.is_none()) => {
+            "nothing was done"
+        }
+        Extent::Side | Extent::Run => "the rest of the run was left undone",
+    };
+    let troubles = report.troubles.iter().map(|trouble| trouble_notice(account, trouble, Some(undone(trouble)), again));
     let guarded = report.guarded.iter().map(|guarded| guarded_notice(account, guarded, again));
     let mut notices: Vec<Notice> = troubles.chain(guarded).collect();
     let one_by_one = report.skipped.iter().take(TOLD_ONE_BY_ONE);
@@ -121,15 +134,16 @@ pub fn notices(account: &str, report: &Report, again: &Invocation) -> Vec<Notice
     notices
 }
 
+/// What went wrong where something was only looked at, so that nothing was left undone.
+pub fn failures(account: &str, troubles: &[Trouble], again: &Invocation) -> Vec<Notice> {
+    troubles.iter().map(|trouble| trouble_notice(account, trouble, None, again)).collect()
+}
+
 /// What went wrong, where, what it left undone, what to do.
-fn trouble_notice(account: &str, trouble: &Trouble, again: &Invocation) -> Notice {
+fn trouble_notice(account: &str, trouble: &Trouble, undone: Option<&str>, again: &Invocation) -> Notice {
     let place = place(account, trouble.side, trouble.mailbox.as_ref().map(|mailbox| mailbox.as_str()));
-    let undone = match trouble.reach {
-        Extent::Message => "this was left out, the rest was done",
-        Extent::Mailbox => "the rest of this mailbox was left undone",
-        Extent::Side | Extent::Run => "the rest of the run was left undone",
-    };
-    let text = format!("{place}: {} ({undone})", printable(&trouble.text));
+    let undone = undone.map(|undone| format!(" ({undone})")).unwrap_or_default();
+    let text = format!("{place}: {}{undone}", printable(&trouble.text));
     Notice { weight: Weight::Error, text, help: hint(trouble, again) }
 }
 
@@ -142,7 +156,10 @@ fn guarded_notice(account: &str, guarded: &Guarded, again: &Invocation) -> Notic
     };
     let place = place(account, Some(*side), name);
     let text = format!("{place}: {going} of {held} {what}, which is more than \"max-delete\" allows; none of them was");
-    let help = format!("if this is what you want: {}{narrowed} --allow-deletes", again.command("sync"));
+    let mut help = format!("if this is what you want: {}{narrowed} --allow-deletes", again.command("sync"));
+    if name.is_some() {
+        help.push_str(&format!("; if you want them back: {}{narrowed}", again.command("repair")));
+    }
     Notice { weight: Weight::Error, text, help: Some(help) }
 }
 
@@ -183,7 +200,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::event::TroubleCause;
     use crate::mail::{Both, MailboxName, Uid};
     use crate::report::Whose;
     use crate::report::{Rehearsal, run_json};
@@ -322,7 +338,7 @@ mod tests {
             "Error: work, remote side, mailbox a\\u{202e}b: it failed (this was left out, the rest was done)
   make room on this side, then run it again: interimap sync work
 Error: work, local side, mailbox Sent Mail: 230 of 400 messages would be expunged, which is more than \"max-delete\" allows; none of them was
-  if this is what you want: interimap sync work -m 'Sent Mail' --allow-deletes
+  if this is what you want: interimap sync work -m 'Sent Mail' --allow-deletes; if you want them back: interimap repair work -m 'Sent Mail'
 Error: work, remote side: 5 of 6 mailboxes would be deleted, which is more than \"max-delete\" allows; none of them was
   if this is what you want: interimap sync work --allow-deletes
 Error: work, remote side, mailbox Lists: UID 17 was not copied to the local side: too large for the other side: 61 MB > 50 MB
@@ -330,6 +346,29 @@ Error: work, remote side, mailbox Lists: UID 17 was not copied to the local side
 Warning: work, remote side, mailbox INBOX: UID 3 was changed here and expunged on the local side; the expunge counts
 "
         );
+    }
+
+    #[test]
+    fn what_was_left_undone_is_told_as_it_is() {
+        let lost = |reach, cause| trouble(cause, reach, None);
+        let login = TroubleCause::Store(Cause::Login);
+        let method = Some(Method::Qresync);
+        for (reach, cause, method, undone) in [
+            (Extent::Side, login, None, " (nothing was done)"),
+            (Extent::Side, login, method, " (the rest of the run was left undone)"),
+            (Extent::Run, TroubleCause::State, None, " (nothing was done)"),
+            (Extent::Mailbox, login, method, " (the rest of this mailbox was left undone)"),
+            (Extent::Mailbox, TroubleCause::Mailbox, method, " (this was not done)"),
+            (Extent::Message, TroubleCause::Mailbox, method, " (the deletion was not carried over)"),
+            (Extent::Message, TroubleCause::Name, method, " (this was left out, the rest was done)"),
+        ] {
+            let mut report = Report { troubles: vec![lost(reach, cause)], ..Report::default() };
+            report.sides.local.method = method;
+            let notices = notices("work", &report, &again());
+            assert_eq!(notices[0].text, format!("work, remote side: it failed{undone}"), "{reach:?} {cause:?}");
+        }
+        let failures = failures("work", &[lost(Extent::Side, login)], &again());
+        assert_eq!(failures[0].text, "work, remote side: it failed");
     }
 
     #[test]
@@ -365,12 +404,12 @@ Warning: work, remote side, mailbox INBOX: UID 3 was changed here and expunged o
         let causes = causes.map(TroubleCause::Store).into_iter();
         for cause in causes.chain([TroubleCause::Name, TroubleCause::Mailbox, TroubleCause::Unsettled]) {
             for mailbox in [Some("Lists"), None] {
-                let notice = trouble_notice("work", &trouble(cause, Extent::Mailbox, mailbox), &again());
+                let notice = trouble_notice("work", &trouble(cause, Extent::Mailbox, mailbox), None, &again());
                 let help = notice.help.unwrap_or_else(|| panic!("{cause:?} has no hint"));
                 assert!(mailbox.is_none() || seen.insert(help.clone()), "{cause:?}: {help}");
             }
         }
-        assert_eq!(trouble_notice("work", &trouble(TroubleCause::State, Extent::Run, None), &again()).help, None);
+        assert_eq!(trouble_notice("work", &trouble(TroubleCause::State, Extent::Run, None), None, &again()).help, None);
     }
 
     #[test]

@@ -59,10 +59,11 @@ impl Comparison {
 }
 
 impl Status {
-    /// Whether something waits for the next run, or was left out.
+    /// Whether something waits for the next run or was left out, or the last run did not bring both sides in line.
     pub fn is_incomplete(&self) -> bool {
+        let in_line = self.last_run.as_ref().is_none_or(|(_, result)| result == "in-sync");
         let open = |row: &MailboxRow| row.pending > 0 || row.skipped.local > 0 || row.skipped.remote > 0;
-        self.mailboxes.iter().any(open)
+        !in_line || self.mailboxes.iter().any(open)
     }
 }
 
@@ -76,6 +77,9 @@ pub fn status_text(account: &str, status: &Status, again: &Invocation) -> String
         }
         None => format!("{account}: no run has come to its end yet\n"),
     };
+    if status.mailboxes.is_empty() {
+        return text + "no mailbox is remembered\n";
+    }
     let asked = status.mailboxes.iter().any(|row| row.now.is_some());
     let mut rows = vec![["MAILBOX", "PAIRS", "PENDING", "SKIPPED", "LAST IN LINE"].map(str::to_owned).to_vec()];
     if asked {
@@ -197,6 +201,8 @@ Füße          7        1        5  never
         assert!(status.is_incomplete());
         status.mailboxes.truncate(1);
         assert!(!status.is_incomplete());
+        let broken_off = Status { last_run: Some((1_795_164_545, "failed".to_owned())), ..status.clone() };
+        assert!(broken_off.is_incomplete());
         status.mailboxes[0].now = Some(Both { local: Comparison::Unchanged, remote: Comparison::Changed });
         assert_eq!(
             status_text("work", &status, &again()),
@@ -208,6 +214,15 @@ INBOX    120400        0        0  2026-11-20 08:49 UTC  unchanged  changed
         assert_eq!(
             status_json("work", &status),
             r#"{"account":"work","last_run":1795164545,"last_result":"in-sync","mailboxes":[{"mailbox":"INBOX","pairs":120400,"pending":0,"skipped_local":0,"skipped_remote":0,"last_success":1795164545,"local":"unchanged","remote":"changed"}]}"#
+        );
+    }
+
+    #[test]
+    fn without_mailboxes_there_is_no_table() {
+        let status = Status { last_run: Some((1_795_164_545, "failed".to_owned())), mailboxes: vec![] };
+        assert_eq!(
+            status_text("work", &status, &again()),
+            "work: last run 2026-11-20 08:49 UTC: failed\nno mailbox is remembered\n"
         );
     }
 

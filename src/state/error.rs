@@ -20,7 +20,7 @@ pub enum Error {
     /// The file remembers two other addresses.
     #[error(
         "{} belongs to another account: its {side} side is {found}, that of the configuration is {wanted}; \
-         name another `database` for this account, or move the file away if its mail is really meant to be at the new address",
+         name another \"database\" for this account, or move the file away if its mail is really meant to be at the new address",
         .path.display()
     )]
     OtherAccount {
@@ -94,7 +94,7 @@ pub enum Error {
     },
 
     /// The path names a directory, a pipe or a device.
-    #[error("{} is not a regular file: name another `database`", .path.display())]
+    #[error("{} is not a regular file: name another \"database\"", .path.display())]
     NotAFile {
         /// The path as it was given.
         path: PathBuf,
@@ -103,7 +103,7 @@ pub enum Error {
     /// The file system cannot do what the write-ahead log needs.
     #[error(
         "the file system of {} cannot share memory between processes, as network file systems cannot: \
-         name a `database` on a local disk",
+         name a \"database\" on a local disk",
         .path.display()
     )]
     NoSharedMemory {
@@ -112,7 +112,7 @@ pub enum Error {
     },
 
     /// A file or directory of the state could not be made or opened.
-    #[error("cannot {act} {}: {source}", .path.display())]
+    #[error("cannot {act} {}: {source}; see whose it is and who may write there, or name another \"database\"", .path.display())]
     File {
         /// What was tried: `create`, `open`, `lock`, …
         act: &'static str,
@@ -171,6 +171,9 @@ impl Error {
                 (_, ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS) => Error::Corrupt { path, what },
                 (ErrorCode::DiskFull, _) => Error::DiskFull { path },
                 (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Error::Busy { path },
+                (ErrorCode::ReadOnly, _) => {
+                    Error::File { act: "write", path, source: io::ErrorKind::PermissionDenied.into() }
+                }
                 (ErrorCode::ConstraintViolation, _) => Error::Contradiction { what },
                 _ => Error::Database { path, source: Box::new(error) },
             },
@@ -185,5 +188,23 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { path },
             _ => Error::File { act, path, source },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_written_says_what_to_do() {
+        let path = Path::new("/d/work.db");
+        let read_only = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None);
+        let next = "see whose it is and who may write there, or name another \"database\"";
+        assert_eq!(
+            Error::from_sqlite(path, read_only).to_string(),
+            format!("cannot write /d/work.db: permission denied; {next}")
+        );
+        let denied = Error::from_io("create", path)(io::ErrorKind::NotADirectory.into());
+        assert_eq!(denied.to_string(), format!("cannot create /d/work.db: not a directory; {next}"));
     }
 }

@@ -7,6 +7,7 @@ use interimap::mail::Side::{Local, Remote};
 
 use crate::support::bed::{Bed, Run};
 use crate::support::dovecot::PASSWORD;
+use crate::support::mail::Made;
 
 /// The object of a mailbox in the report.
 fn row<'a>(run: &'a Run, mailbox: &str) -> &'a serde_json::Value {
@@ -95,6 +96,44 @@ fn a_repair_of_what_is_in_line_finds_nothing() {
         assert!(bed.proxies[side].writes().is_empty(), "{:?}", bed.proxies[side].writes());
     }
     bed.check_quiet();
+}
+
+#[test]
+fn a_repair_knows_equal_messages_of_different_dates_again() {
+    let bed = Bed::new();
+    for (side, day) in [(Local, " 2"), (Remote, " 3")] {
+        let date = format!("{day}-Nov-2026 10:00:05 +0100");
+        bed.on(side).append("INBOX", &Made { date, ..Made::simple("one") }.plain());
+    }
+    assert_eq!(succeeded(&bed, bed.run(&["sync"])).numbers("paired"), [1, 1]);
+    for _ in 0..2 {
+        let run = succeeded(&bed, bed.run(&["repair"]));
+        assert!(run.report.get("differences").is_none(), "{}", run.stdout);
+        assert_eq!((run.numbers("copied"), run.numbers("paired")), ([0, 0], [0, 0]), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_repair_brings_back_what_only_one_side_holds() {
+    let bed = Bed::new();
+    for token in ["one", "two"] {
+        bed.put(Local, "INBOX", token);
+    }
+    bed.sync_well();
+    bed.expunge(Remote, "INBOX", "two");
+    let run = succeeded(&bed, bed.run(&["repair"]));
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([0, 1], [0, 0]), "{}", run.stdout);
+    bed.check_quiet();
+}
+
+#[test]
+fn a_mailbox_that_is_nowhere_is_told_without_a_side() {
+    let bed = Bed::new();
+    let run = bed.run(&["mailbox", "delete", "test", "nowhere"]);
+    bed.check(run.status == 1, "nothing was deleted", &run);
+    assert_eq!(run.report["errors"][0]["side"], serde_json::Value::Null, "{}", run.stdout);
+    let help = run.report["errors"][0]["help"].as_str().unwrap_or_default().to_owned();
+    assert!(help.contains(" mailbox list test"), "{help}");
 }
 
 #[test]

@@ -429,7 +429,12 @@ impl Connection {
             Ok(response) => Ok(Incoming::Untagged(response)),
             Err(error) if frame.octets.starts_with(b"* ") => Ok(Incoming::Unreadable(error.to_string())),
             Err(_) => {
-                Err(self.fail(Error::side(Cause::Protocol, "the server sent something that is no response of IMAP")))
+                let mut text = "the server sent something that is no response of IMAP".to_owned();
+                // A shell's words in a tunnel, mostly. Later it could be our own words sent back, a password among them.
+                if self.written == 0 {
+                    text.push_str(&format!(": {}", words(&String::from_utf8_lossy(&frame.octets))));
+                }
+                Err(self.fail(Error::side(Cause::Protocol, text)))
             }
         }
     }
