@@ -36,8 +36,8 @@ fn cost_of_a_quiet_run(mailboxes: u64, messages: u64) -> Both<Passed> {
         let passed = bed.proxies[side].passed();
         let Passed { turns, to_server, to_client, .. } = passed;
         println!(
-            "quiet run, {mailboxes} mailboxes, {messages} messages in each, {side}: \
-             {turns} turns, {to_server} octets sent, {to_client} octets received"
+            "quiet run: mailboxes {mailboxes}, messages in each {messages}, {side}: \
+             turns {turns}, octets sent {to_server}, received {to_client}"
         );
         passed
     })
