@@ -11,6 +11,8 @@ groups=()
 
 clean_up() {
   local group
+  # Whoever is told to end twice shall not leave half of it.
+  trap '' INT TERM HUP
   for group in "${groups[@]}"; do kill -TERM -- "-$group" 2>/dev/null || true; done
   for group in "${groups[@]}"; do
     for _ in {1..150}; do
