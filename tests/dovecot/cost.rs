@@ -33,7 +33,13 @@ fn cost_of_a_quiet_run(mailboxes: u64, messages: u64) -> Both<Passed> {
     bed.check_quiet();
     Both::from_fn(|side| {
         println!("{side}\n{}", bed.proxies[side].transcript());
-        bed.proxies[side].passed()
+        let passed = bed.proxies[side].passed();
+        let Passed { turns, to_server, to_client, .. } = passed;
+        println!(
+            "quiet run: mailboxes {mailboxes}, messages in each {messages}, {side}: \
+             turns {turns}, octets sent {to_server}, received {to_client}"
+        );
+        passed
     })
 }
 

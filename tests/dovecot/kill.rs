@@ -6,12 +6,18 @@ use std::time::Duration;
 use interimap::mail::Both;
 use interimap::mail::Side::{self, Local, Remote};
 
-use crate::support::bed::Bed;
+use crate::support::bed::{Bed, Run};
 use crate::support::editor::Editor;
 use crate::support::mail::Made;
 use crate::support::proxy::{Direction, Fault};
 use crate::support::random::Random;
 use crate::support::scale;
+
+/// How the system says that a program was killed and had not ended by itself before.
+const KILLED: i32 = -9;
+
+/// How many rounds of edits and deaths a life has.
+const ROUNDS: u64 = 3;
 
 /// Runs `sync` and kills it as soon as `text` is about to pass the remote proxy in that direction.
 fn kill_before(bed: &Bed, direction: Direction, text: &'static str) {
@@ -136,11 +142,12 @@ fn s119_interrupted_it_ends_with_130_and_the_next_run_goes_on() {
 fn killed_while_it_makes_its_state_it_makes_it_anew() {
     let bed = Bed::new();
     bed.put(Local, "INBOX", "one");
+    let mut kills = 0;
     for wait in 0..40 * scale() {
         bed.lose_state();
         let running = bed.start(&["sync"]);
         sleep(Duration::from_micros(wait * 500 / scale()));
-        running.kill();
+        kills += u64::from(running.kill().status == KILLED);
         for side in Side::BOTH {
             bed.proxies[side].settle();
         }
@@ -149,6 +156,7 @@ fn killed_while_it_makes_its_state_it_makes_it_anew() {
     }
     bed.check_quiet();
     assert_eq!(tokens(&bed), ["one"]);
+    println!("killed while it makes its state: {kills} kills");
 }
 
 /// One life: edits, runs killed at random moments with more edits between them, and a run that may live.
@@ -159,11 +167,14 @@ fn live_and_die(seed: u64) {
     let mut random = Random::new(seed ^ 0xdead);
     // How much a run had to say in each direction, to choose moments from.
     let mut usual: Both<[u64; 2]> = Both::from_fn(|_| [3_000, 3_000]);
-    for round in 0..3 {
+    let mut kills = 0;
+    for round in 0..ROUNDS {
         let mut deaths = Vec::new();
         for _ in 0..=random.below(3) {
             editor.edit(&mut Both::from_fn(|side| bed.on(side)), 15);
-            deaths.push(die(&bed, &mut random, &usual));
+            let (run, moment) = die(&bed, &mut random, &usual);
+            kills += u64::from(run.status == KILLED);
+            deaths.push(moment);
         }
         editor.edit(&mut Both::from_fn(|side| bed.on(side)), 5);
         let story = format!("round {round}, killed {deaths:?}\n{}", editor.log());
@@ -181,19 +192,19 @@ fn live_and_die(seed: u64) {
         bed.check_quiet();
         editor.adopt(&snapshot);
     }
+    println!("killed at random, seed {seed}: {ROUNDS} rounds, {} operations, {kills} kills", editor.operations());
 }
 
-/// Starts a run, kills it at a moment drawn by lot, and says which.
-fn die(bed: &Bed, random: &mut Random, usual: &Both<[u64; 2]>) -> String {
+/// Starts a run, kills it at a moment drawn by lot, and says which. The run may have ended by then.
+fn die(bed: &Bed, random: &mut Random, usual: &Both<[u64; 2]>) -> (Run, String) {
     for side in Side::BOTH {
         bed.proxies[side].forget();
     }
-    let moment = if random.percent(25) {
+    let (run, moment) = if random.percent(25) {
         let running = bed.start(&["sync"]);
         let wait = random.below(120_000);
         sleep(Duration::from_micros(wait));
-        running.kill();
-        format!("after {wait} us")
+        (running.kill(), format!("after {wait} us"))
     } else {
         let side = Side::BOTH[random.below(2) as usize];
         let proxy = &bed.proxies[side];
@@ -202,19 +213,19 @@ fn die(bed: &Bed, random: &mut Random, usual: &Both<[u64; 2]>) -> String {
         proxy.arm(direction, octets, Fault::Stall);
         let mut running = bed.start(&["sync"]);
         while running.runs() && !proxy.wait_for_fault(Duration::from_millis(5)) {}
-        running.kill();
+        let run = running.kill();
         // The network may still deliver what the dead program said, or lose it.
         if random.percent(50) {
             proxy.heal()
         } else {
             proxy.lose()
         }
-        format!("after {octets} octets {direction:?} {side}")
+        (run, format!("after {octets} octets {direction:?} {side}"))
     };
     for side in Side::BOTH {
         bed.proxies[side].settle();
     }
-    moment
+    (run, moment)
 }
 
 #[test]

@@ -10,12 +10,15 @@ use crate::support::scale;
 /// The edits of a round are more than the guard lets pass, so it is told that all may go.
 const NO_GUARD: &str = "max-delete = \"100%\"";
 
+/// How often the users edit before a run.
+const ROUNDS: u64 = 4;
+
 fn edit_in_rounds(seed: u64, options: Both<Options>, local: Link) {
     let mut bed = Bed::with(options);
     bed.settings = NO_GUARD.to_owned();
     bed.links.local = local;
     let mut editor = Editor::new(seed);
-    for round in 0..4 {
+    for round in 0..ROUNDS {
         editor.edit(&mut Both::from_fn(|side| bed.on(side)), 30);
         let run = bed.sync();
         let status = i32::from(editor.keeps_a_deleted_mailbox());
@@ -32,6 +35,7 @@ fn edit_in_rounds(seed: u64, options: Both<Options>, local: Link) {
         bed.check(surprises.is_empty(), &story(), &run);
         editor.adopt(&snapshot);
     }
+    println!("random edits, seed {seed}: {ROUNDS} rounds, {} operations", editor.operations());
 }
 
 fn alike() -> Both<Options> {

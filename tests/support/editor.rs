@@ -174,6 +174,11 @@ impl Editor {
         &self.log
     }
 
+    /// How many edits were made so far. What was drawn but could not be done does not count.
+    pub(crate) fn operations(&self) -> usize {
+        self.log.lines().filter(|line| line.starts_with("local: ") || line.starts_with("remote: ")).count()
+    }
+
     /// Whether a mailbox that one side deleted has to stay, so that a run tells of a deletion left undone.
     pub(crate) fn keeps_a_deleted_mailbox(&self) -> bool {
         self.places.iter().any(|place| place.deleted_by.is_some_and(|side| place.has_news_for(side)))

@@ -141,7 +141,7 @@ fn held(user: &User) -> Vec<(u32, String)> {
 #[test]
 fn what_two_users_do_at_random_is_what_both_have_in_the_end() {
     let scale: u64 = std::env::var("INTERIMAP_TEST_SCALE").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1);
-    let (mut edits, mut runs) = (0, 0);
+    let (mut edits, mut runs, mut cuts) = (0, 0, 0);
     for seed in 1..=HISTORIES * scale {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut world = World::empty(observers(&mut dice));
@@ -170,6 +170,7 @@ fn what_two_users_do_at_random_is_what_both_have_in_the_end() {
             runs += 1;
         }
         world.runs_until_quiet();
+        cuts += world.cuts;
         let implied = story.implied();
         for name in MAILBOXES {
             let of = Both::from_fn(|side| held(&world.at(side).in_mailbox(name)));
@@ -179,5 +180,5 @@ fn what_two_users_do_at_random_is_what_both_have_in_the_end() {
             assert_eq!(&numbers, implied.get(name).unwrap_or(&vec![]), "lost, revived or doubled: {}", story());
         }
     }
-    println!("{} histories, {edits} edits, {runs} runs, none diverged", HISTORIES * scale);
+    println!("{} histories, {edits} edits, {runs} runs, {cuts} cut off, none diverged", HISTORIES * scale);
 }

@@ -16,13 +16,16 @@ const OBSERVERS: [Both<Observer>; 3] = [
 #[derive(Default)]
 struct Tally {
     scenarios: u32,
+    /// The scenarios in which a run was cut off.
+    cut_off: u32,
     failures: u32,
     first: String,
 }
 
 impl Tally {
-    fn count(&mut self, scenario: impl FnOnce() -> String, problem: Option<String>) {
+    fn count(&mut self, world: &World, scenario: impl FnOnce() -> String, problem: Option<String>) {
         self.scenarios += 1;
+        self.cut_off += u32::from(world.cuts > 0);
         if let Some(problem) = problem {
             self.failures += 1;
             if self.first.is_empty() {
@@ -32,7 +35,8 @@ impl Tally {
     }
 
     fn expect_none(&self, what: &str) {
-        println!("{what}: {} scenarios, {} failures", self.scenarios, self.failures);
+        let Tally { scenarios, cut_off, failures, .. } = self;
+        println!("{what}: {scenarios} scenarios, {cut_off} cut off, {failures} failures");
         assert_eq!(self.failures, 0, "{what}: {}", self.first);
     }
 }
@@ -135,7 +139,7 @@ fn cut_off_anywhere(observers: Both<Observer>, depth: Depth) -> Tally {
                  local {local:?}\nremote {remote:?}"
             )
         };
-        tally.count(scenario, problem);
+        tally.count(&world, scenario, problem);
     }
     tally
 }
@@ -214,7 +218,7 @@ fn refused_anywhere(depth: Depth) -> Tally {
             () => None,
         };
         let scenario = || format!("{observers:?} {before:?} {arrivals:?} refused {refused}\n{local:?}\n{remote:?}");
-        tally.count(scenario, problem);
+        tally.count(&world, scenario, problem);
     }
     tally
 }
@@ -289,7 +293,7 @@ fn a_user_acts_meanwhile(side: Side) -> Tally {
         };
         let scenario =
             || format!("{observers:?} {before:?} at {at} {side} action {action} crash {crash}\n{local:?}\n{remote:?}");
-        tally.count(scenario, problem);
+        tally.count(&world, scenario, problem);
     }
     tally
 }
@@ -336,7 +340,7 @@ fn a_new_uidvalidity_copies_and_deletes_nothing() {
         };
         let scenario =
             || format!("{observers:?} rebuilt {sides:?} action {action} crash {crash}\n{local:?}\n{remote:?}");
-        tally.count(scenario, problem);
+        tally.count(&world, scenario, problem);
     }
     tally.expect_none("a new UIDVALIDITY");
 }
@@ -403,7 +407,7 @@ fn mailboxes_follow_without_losing_a_message() {
             };
             format!("{actor} action {action} other {other} crash {crash}\n{:?}\n{:?}", show(&local), show(&remote))
         };
-        tally.count(scenario, problem);
+        tally.count(&world, scenario, problem);
     }
     tally.expect_none("mailboxes");
 }
@@ -439,7 +443,7 @@ fn two_filled_sides_are_paired_and_not_doubled() {
             () => None,
         };
         let scenario = || format!("{observers:?} {copies:?} crash {crash} {ended}\n{local:?}\n{remote:?}");
-        tally.count(scenario, problem);
+        tally.count(&world, scenario, problem);
     }
     tally.expect_none("two filled sides");
 }

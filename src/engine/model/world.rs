@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) servers: Both<Arc<Mutex<Server>>>,
     pub(super) fuse: SharedFuse,
     pub(super) policy: Policy,
+    /// How many runs the fuse has ended.
+    pub(super) cuts: u32,
     stores: Both<Box<dyn Store>>,
     state: State,
     runtime: tokio::runtime::Runtime,
@@ -83,7 +85,7 @@ impl World {
             Fate::Refused | Fate::Happens => Ok(()),
         }));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        World { servers, fuse, policy: Policy::two_way(), stores, state, runtime }
+        World { servers, fuse, policy: Policy::two_way(), cuts: 0, stores, state, runtime }
     }
 
     /// Takes the world down to what survives of it.
@@ -106,6 +108,7 @@ impl World {
         let mut listener = Silent;
         let run = sync(&mut self.stores, &mut self.state, &self.policy, &order, &mut listener);
         let report = self.runtime.block_on(run);
+        self.cuts += u32::from(self.fuse.lock().unwrap().dead);
         match report.troubles.iter().any(|trouble| trouble.reach >= Extent::Side) {
             true => Err(report.troubles),
             false => Ok(report),
