@@ -6,5 +6,6 @@ mod histories;
 #[path = "../../../tests/support/memory.rs"]
 #[expect(unreachable_pub, reason = "the integration tests use it from outside")]
 mod memory;
+mod oddities;
 mod scenarios;
 mod world;
