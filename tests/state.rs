@@ -657,7 +657,7 @@ fn a_state_of_other_addresses_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_no_state_is_refused_and_left_as_it_is() {
+fn s134_a_file_that_is_no_state_is_refused_and_left_as_it_is() {
     let damage = |what: &str, octets: &mut Vec<u8>| match what {
         "text" => *octets = b"From alice@example.org Thu Jan  1 00:00:00 1970\n".repeat(200),
         "a header that was overwritten" => octets[..16].fill(0),
@@ -698,7 +698,7 @@ fn a_file_that_is_no_state_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn no_octet_that_flips_makes_the_map_smaller_unseen() {
+fn s134_no_octet_that_flips_makes_the_map_smaller_unseen() {
     let (directory, path) = place();
     filled(&path, 40);
     let whole = read_all(&open(&path)).unwrap();
@@ -720,7 +720,7 @@ fn no_octet_that_flips_makes_the_map_smaller_unseen() {
 }
 
 #[test]
-fn a_row_that_is_never_written_is_not_read_as_another() {
+fn s134_a_row_that_is_never_written_is_not_read_as_another() {
     let table = [
         ("another program's file", "PRAGMA application_id = 7"),
         ("no number", "PRAGMA user_version = 0"),
@@ -801,7 +801,7 @@ fn cut(from: &Path, to: &Path) {
 }
 
 #[test]
-fn every_commit_is_there_after_a_power_cut() {
+fn s116_every_commit_is_there_after_a_power_cut() {
     let (directory, path) = place();
     let mut state = open(&path);
     let key = state.commit(|change| change.add_mailbox(&name("INBOX"))).unwrap();
@@ -814,7 +814,7 @@ fn every_commit_is_there_after_a_power_cut() {
 }
 
 #[test]
-fn after_a_sudden_end_the_whole_file_is_checked() {
+fn s134_after_a_sudden_end_the_whole_file_is_checked() {
     let (directory, path) = place();
     filled(&path, 2000);
     let mut state = open(&path);
@@ -854,7 +854,7 @@ fn after_a_sudden_end_rows_have_to_belong_together() {
 }
 
 #[test]
-fn a_log_that_belongs_to_another_state_is_noticed() {
+fn s134_a_log_that_belongs_to_another_state_is_noticed() {
     let addresses =
         Both { local: "maildir:/home/bob/Mail".to_owned(), remote: "imaps://bob@imap.example.org".to_owned() };
     let grow = |state: &mut State, mailbox: &str| {

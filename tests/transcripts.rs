@@ -227,7 +227,7 @@ async fn a_tunnel_that_wants_a_login_says_so() {
 }
 
 #[tokio::test]
-async fn missing_extensions_are_named() {
+async fn s067_missing_extensions_are_named() {
     for (script, named) in [
         ("S: * PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE UIDPLUS] hi".to_owned(), "QRESYNC, LIST-EXTENDED"),
         (
@@ -257,7 +257,7 @@ async fn missing_extensions_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_falls_silent_is_given_up() {
+async fn s121_a_server_that_falls_silent_is_given_up() {
     let (stream, player) = play("S: * OK ready\nC: a1 CAPABILITY");
     let Err(error) = connect_over(stream, &tcp(Protection::Plain)).await else { panic!("it was opened") };
     assert_eq!((error.cause, error.reach, error.retry), (Cause::TimedOut, Reach::Side, Retry::Later), "{error}");
@@ -270,7 +270,7 @@ async fn a_server_that_falls_silent_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_listen_is_given_up() {
+async fn s121_a_server_that_does_not_listen_is_given_up() {
     let script = format!("{}{}", opening("LITERAL+"), select("7", "wait"));
     let (ours, theirs) = tokio::io::duplex(4096);
     let player = play_on(theirs, &script);
@@ -434,7 +434,7 @@ async fn an_error_reaches_no_further_than_its_mailbox() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_resumed_is_listed_in_full() {
+async fn s061_s063_s064_s145_what_cannot_be_resumed_is_listed_in_full() {
     for (what, first) in [
         ("another generation", "S: * OK [UIDVALIDITY 8] ok\nS: * OK [UIDNEXT 20] ok\nS: * OK [HIGHESTMODSEQ 95] ok\n"),
         ("UIDNEXT went back", "S: * OK [UIDVALIDITY 7] ok\nS: * OK [UIDNEXT 19] ok\nS: * OK [HIGHESTMODSEQ 95] ok\n"),
@@ -475,7 +475,7 @@ async fn what_cannot_be_resumed_is_listed_in_full() {
 }
 
 #[tokio::test]
-async fn a_listing_that_does_not_add_up_is_asked_for_once_more() {
+async fn s145_a_listing_that_does_not_add_up_is_asked_for_once_more() {
     let listing = |tag: &str, border: &str, lines: &str| {
         format!(
             "C: s{tag} SELECT \"x\" (CONDSTORE)\nC: f{tag} UID FETCH 1:4294967295 (FLAGS)\n{border}\
@@ -528,7 +528,7 @@ async fn a_server_that_does_not_close_mailboxes_is_made_to() {
 }
 
 #[tokio::test]
-async fn answers_come_in_the_order_of_the_questions() {
+async fn s145_answers_come_in_the_order_of_the_questions() {
     let script = "C: a1 SELECT \"x\" (QRESYNC (7 90))\nC: a2 SELECT \"y\" (QRESYNC (7 90))\nS: a2 OK done";
     let (mut store, player) = opened(script).await;
     let error = store.observe(&[since("x", 7, 20, 90), since("y", 7, 20, 90)]).await.unwrap_err();
@@ -580,7 +580,7 @@ async fn what_is_unanswered_is_bounded() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_connection_is_the_end_of_everything() {
+async fn s145_the_end_of_the_connection_is_the_end_of_everything() {
     let select = "C: a1 SELECT \"x\" (QRESYNC (7 90))\n";
     for (script, words) in [
         (format!("{select}S: * BYE shutting down\n"), "shutting down"),
@@ -637,7 +637,7 @@ async fn the_generation_is_that_of_the_mailbox_that_is_opened() {
 }
 
 #[tokio::test]
-async fn messages_come_whatever_the_server_says_between() {
+async fn s038_s039_s145_s148_messages_come_whatever_the_server_says_between() {
     let script = select(
         "7",
         "C: a1 UID FETCH 1:9 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
@@ -661,7 +661,7 @@ async fn messages_come_whatever_the_server_says_between() {
 }
 
 #[tokio::test]
-async fn one_message_that_cannot_be_read_does_not_keep_the_others() {
+async fn s038_one_message_that_cannot_be_read_does_not_keep_the_others() {
     let item = "FLAGS () INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 2 BODY[] \"ok\"";
     let script = select(
         "7",
@@ -702,7 +702,7 @@ async fn a_large_message_flows_even_if_it_is_named_behind_its_octets() {
 }
 
 #[tokio::test]
-async fn a_message_cut_short_by_the_end_of_the_connection_is_not_whole() {
+async fn s148_a_message_cut_short_by_the_end_of_the_connection_is_not_whole() {
     let script = select(
         "7",
         "C: a1 UID FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
@@ -742,7 +742,7 @@ async fn fingerprints_need_all_their_parts() {
 const DATE: &str = "05-May-2021 12:34:56 +0200";
 
 #[tokio::test]
-async fn a_refused_batch_is_sent_one_by_one() {
+async fn s051_a_refused_batch_is_sent_one_by_one() {
     for bad in 0..3 {
         let texts = ["one", "two", "three"];
         let mut script = "C: a1 APPEND \"x\"".to_owned();
@@ -777,7 +777,7 @@ async fn a_refused_batch_is_sent_one_by_one() {
 }
 
 #[tokio::test]
-async fn only_a_uid_that_can_be_meant_is_believed() {
+async fn s056_s060_only_a_uid_that_can_be_meant_is_believed() {
     for (code, uids) in [
         ("[APPENDUID 7 10:11] ", Some([10, 11])),
         ("[APPENDUID 7 4,9] ", Some([4, 9])),
@@ -832,7 +832,7 @@ async fn refusals_say_what_they_mean() {
 }
 
 #[tokio::test]
-async fn what_need_not_be_sent_is_not_sent() {
+async fn s043_s044_s047_what_need_not_be_sent_is_not_sent() {
     let (mut store, player) = opened_with("LITERAL+ APPENDLIMIT=5", &select("7", "")).await;
     let nul = Message { form: Form::Binary, ..message(b"\0") };
     let appended = store.append(&scope("x", 7), vec![message(b""), nul, message(b"123456")]).await.unwrap();
@@ -848,7 +848,7 @@ async fn what_need_not_be_sent_is_not_sent() {
 }
 
 #[tokio::test]
-async fn literals_wait_where_they_must() {
+async fn s043_s047_literals_wait_where_they_must() {
     let small = "x".repeat(4096);
     let large = "y".repeat(4097);
     // LITERAL-: up to 4096 octets run on; no MULTIAPPEND: one message a command; the first answer comes while the
@@ -971,7 +971,7 @@ async fn two_full_buffers_do_not_wait_for_each_other() {
 // ------------------------------------------------------------------------------------------- flags, and expunging
 
 #[tokio::test]
-async fn what_was_modified_is_told_apart() {
+async fn s008_s074_what_was_modified_is_told_apart() {
     for (status, retry) in [("OK", ""), ("NO", "")] {
         let script = select(
             "7",
@@ -996,7 +996,7 @@ async fn what_was_modified_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_refused_keyword_does_not_take_the_others_along() {
+async fn s016_a_refused_keyword_does_not_take_the_others_along() {
     let script = select(
         "7",
         "C: a1 UID STORE 1 +FLAGS (\\Seen Many Too)\nC: a2 UID STORE 1 -FLAGS (\\Draft)\nS: a1 NO Too many user flags\n\
@@ -1018,7 +1018,7 @@ async fn a_refused_keyword_does_not_take_the_others_along() {
 }
 
 #[tokio::test]
-async fn what_is_not_known_to_be_gone_is_asked_for() {
+async fn s073_what_is_not_known_to_be_gone_is_asked_for() {
     // UID 1 has changed, 2 vanishes, 3 was gone before, 4 stays although the server says OK.
     let script = select(
         "7",

@@ -143,26 +143,27 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Creat
             task.checkpoints[side] = Some(start);
             task.sides[side] = SideView::Seen(sight);
             let name = run.name_on(side, &task.name);
-            match task.place.subscription {
-                Some(Subscription::Subscribed) => {
-                    if set_subscription(run, side, &name, Subscription::Subscribed).await? == Settled::No {
-                        task.place.subscription = None;
-                    }
-                }
-                // A subscription outlives its mailbox (RFC 9051 §6.3.5), unlisted, and a new one of that name would
-                // begin with it. Not to have been subscribed is no failure.
-                Some(Subscription::Unsubscribed) => {
-                    match run.stores[side].set_subscription(&name, Subscription::Unsubscribed).await {
-                        Err(error) if error.reach == store::Reach::Side => return Err(Halt::Side(side, error)),
-                        Ok(()) | Err(_) => {}
-                    }
-                }
-                None => {}
+            let settled = match task.place.subscription {
+                Some(Subscription::Subscribed) => set_subscription(run, side, &name, Subscription::Subscribed).await?,
+                Some(Subscription::Unsubscribed) => end_lingering_subscription(run, side, &name).await?,
+                None => Settled::Yes,
+            };
+            if settled == Settled::No {
+                task.place.subscription = None;
             }
         }
     }
     tasks.retain(|task| !given_up.contains(&task.name));
     Ok(Created { tasks, filled })
+}
+
+/// A subscription outlives its mailbox (RFC 9051 §6.3.5), unlisted, and a new one of that name would begin with it. Not to
+/// have been subscribed is no failure.
+async fn end_lingering_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName) -> Result<Settled, Halt> {
+    match run.stores[side].set_subscription(name, Subscription::Unsubscribed).await {
+        Err(error) if error.reach == store::Reach::Side => Err(Halt::Side(side, error)),
+        Ok(()) | Err(_) => Ok(Settled::Yes),
+    }
 }
 
 /// Brings the subscription of a mailbox that both sides have in line.

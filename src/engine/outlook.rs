@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::mail::{Both, MailboxName, Side, UidSet};
+use crate::mail::{Both, MailboxName, Side, Subscription, UidSet};
 use crate::plan::{Presence, Reflag, TreePlan};
 
 use super::survey::{SideView, Task};
@@ -66,8 +66,8 @@ impl AccountPlan {
                 match (&place.at[side], place.subscription) {
                     (Presence::Here(name, _), Some(wanted)) if place.subscribed[side] != wanted => {
                         let op = match wanted {
-                            crate::mail::Subscription::Subscribed => "subscribe",
-                            crate::mail::Subscription::Unsubscribed => "unsubscribe",
+                            Subscription::Subscribed => "subscribe",
+                            Subscription::Unsubscribed => "unsubscribe",
                         };
                         steps.push(of_mailbox(op, side, name));
                     }
@@ -76,10 +76,13 @@ impl AccountPlan {
             }
         }
         for task in &self.mailboxes {
-            steps.extend(Side::BOTH.into_iter().filter_map(|side| match &task.sides[side] {
-                SideView::ToCreate(name) => Some(of_mailbox("create", side, name)),
-                SideView::Seen(_) => None,
-            }));
+            for side in Side::BOTH {
+                let SideView::ToCreate(name) = &task.sides[side] else { continue };
+                steps.push(of_mailbox("create", side, name));
+                if task.place.subscription == Some(Subscription::Subscribed) {
+                    steps.push(of_mailbox("subscribe", side, name));
+                }
+            }
         }
         self.mailboxes.iter().for_each(|task| steps.extend(copies_and_flags(task)));
         self.mailboxes.iter().for_each(|task| steps.extend(expunges(task)));

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_range_stays_small() {
+    fn s069_a_hostile_range_stays_small() {
         let everything = set(&[(1, u32::MAX)]);
         assert_eq!(everything.len(), u64::from(u32::MAX));
         assert_eq!(everything.intersection(&set(&[(5, 9)])), set(&[(5, 9)]));

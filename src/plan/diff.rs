@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exists_equation_catches_what_cannot_be() {
+    fn s068_the_exists_equation_catches_what_cannot_be() {
         let base = baseline(&[(1, 11, 21, ""), (2, 12, 22, "")]);
         for (case, messages, exists, gone, holds) in [
             ("nothing happened", &[][..], 2, &[][..], true),

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_costs_nothing_that_was_remembered() {
+    fn s140_a_full_disk_costs_nothing_that_was_remembered() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("work.db");
         let identity = Both { local: "here".to_owned(), remote: "there".to_owned() };

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_that_fails_anywhere_leaves_the_schema_before_it() {
+    fn s135_a_migration_that_fails_anywhere_leaves_the_schema_before_it() {
         let orphan = "INSERT INTO checkpoint (mailbox, side, uid_validity, uid_next) VALUES (99, 'local', 1, 1);";
         for (what, broken) in [
             ("at its first statement", format!("SELECT no_such_function(); {TOMORROW}")),

@@ -254,7 +254,7 @@ fn s094_there_is_one_inbox_whatever_it_is_written_like() {
 }
 
 #[test]
-fn s096_s097_odd_names_are_quoted_and_kept_apart() {
+fn s095_s096_s097_odd_names_are_quoted_and_kept_apart() {
     let names = [
         "100%",
         "st*r",

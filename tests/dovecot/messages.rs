@@ -264,7 +264,7 @@ fn s026_a_jump_of_the_uids_costs_nothing() {
 }
 
 #[test]
-fn s028_many_gaps_between_the_uids_make_no_line_too_long() {
+fn s028_s076_many_gaps_between_the_uids_make_no_line_too_long() {
     let mut bed = Bed::new();
     bed.settings = "max-delete = \"100%\"".to_owned();
     let letters: Vec<Made> = (0..4_000 * scale()).map(|number| Made::with(&format!("n{number:06}"), "")).collect();

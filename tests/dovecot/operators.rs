@@ -190,7 +190,7 @@ fn s144_the_report_says_what_the_proxy_saw() {
 }
 
 #[test]
-fn the_guard_stops_a_mailbox_that_would_lose_most_of_its_mail_until_it_is_told_otherwise() {
+fn s150_the_guard_stops_a_mailbox_that_would_lose_most_of_its_mail_until_it_is_told_otherwise() {
     let names: Vec<String> = (0..40).map(|number| format!("n{number:02}")).collect();
     let bed = in_line(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let mut client = bed.on(Local);

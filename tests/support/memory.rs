@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use interimap::mail::{
-    Access, Fingerprint, FlagChange, FlagSet, HeaderDigest, InternalDate, MailboxName, MailboxStatus, ModSeq,
+    Access, Fingerprint, Flag, FlagChange, FlagSet, HeaderDigest, InternalDate, MailboxName, MailboxStatus, ModSeq,
     Observation, PermanentFlags, Silence, Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
@@ -33,6 +33,25 @@ pub struct Held {
     modseq: u64,
 }
 
+/// What a server does wrong with a mailbox.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Oddity {
+    /// It cannot read this message.
+    Unreadable(Uid),
+    /// It says of these that they are gone, which they are not.
+    SaysGone(UidSet),
+    /// Whoever looks sees everything gone; asked again, it says how it is (Cyrus, a mailbox renamed while it is open).
+    LooksEmpty,
+    /// It keeps no mod-sequences (NOMODSEQ).
+    NoModSeq,
+    /// It does not say where it put a message.
+    TellsNoUid,
+    /// It takes the flag and forgets it.
+    Drops(Flag),
+    /// It takes the first flag and keeps the second.
+    Respells(Flag, Flag),
+}
+
 /// A mailbox that is held.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
@@ -43,6 +62,7 @@ pub struct Mailbox {
     pub subscription: Subscription,
     pub access: Access,
     pub permanent_flags: PermanentFlags,
+    pub oddity: Option<Oddity>,
     expunged: Vec<(Uid, u64)>,
 }
 
@@ -56,6 +76,7 @@ impl Mailbox {
             subscription: Subscription::Unsubscribed,
             access: Access::ReadWrite,
             permanent_flags: PermanentFlags::all(),
+            oddity: None,
             expunged: Vec::new(),
         }
     }
@@ -88,12 +109,22 @@ impl Mailbox {
         }
     }
 
+    /// What it makes of flags that it is to keep.
+    fn kept(&self, flags: &FlagSet) -> FlagSet {
+        let kept = |flag: Flag| match &self.oddity {
+            Some(Oddity::Drops(dropped)) if *dropped == flag => None,
+            Some(Oddity::Respells(from, to)) if *from == flag => Some(to.clone()),
+            _ => Some(flag),
+        };
+        flags.iter().filter_map(kept).collect()
+    }
+
     /// What STATUS would answer.
     pub fn status(&self) -> MailboxStatus {
         MailboxStatus {
             uid_validity: self.uid_validity,
             uid_next: Uid::new(self.uid_next).unwrap(),
-            highest_modseq: ModSeq::new(self.modseq),
+            highest_modseq: ModSeq::new(self.modseq).filter(|_| self.oddity != Some(Oddity::NoModSeq)),
             messages: self.messages.len() as u32,
         }
     }
@@ -101,15 +132,28 @@ impl Mailbox {
     fn observed(&self, wanted: &Wanted, observer: Observer) -> Observation {
         let resumable = wanted.since.filter(|since| {
             observer == Observer::Qresync
+                && self.oddity != Some(Oddity::NoModSeq)
                 && since.uid_validity == self.uid_validity
                 && since.uid_next.get() <= self.uid_next
                 && since.highest_modseq.is_some_and(|modseq| modseq.get() <= self.modseq)
         });
         let since = resumable.and_then(|since| since.highest_modseq).map_or(0, ModSeq::get);
         let reported = self.messages.iter().filter(|(_, held)| held.modseq > since);
-        let vanished = self.expunged.iter().filter(|(_, modseq)| *modseq > since).map(|(uid, _)| *uid).collect();
+        let mut vanished: UidSet =
+            self.expunged.iter().filter(|(_, modseq)| *modseq > since).map(|(uid, _)| *uid).collect();
+        let mut status = self.status();
+        match &self.oddity {
+            Some(Oddity::SaysGone(uids)) => vanished = vanished.union(uids),
+            Some(Oddity::LooksEmpty) => {
+                vanished = self.messages.keys().copied().collect();
+                status.messages = 0;
+            }
+            _ => {}
+        }
+        let seen = self.oddity != Some(Oddity::LooksEmpty);
+        let reported = reported.filter(|_| seen);
         Observation {
-            status: self.status(),
+            status,
             permanent_flags: self.permanent_flags.clone(),
             access: self.access,
             messages: reported.map(|(uid, held)| (*uid, held.flags.clone())).collect(),
@@ -334,6 +378,13 @@ impl Store for MemoryStore {
                 mailbox(&mut server, scope)?.messages.get(&uid).filter(|_| !withheld).cloned()
             };
             let Some(held) = held else { continue };
+            if mailbox(&mut self.lock(), scope)?.oddity == Some(Oddity::Unreadable(uid)) {
+                let reason = "the disk has a hole there".to_owned();
+                if deliver.send(Fetched::Unreadable { uid, reason }).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
             let (rest, body) = match held.octets.len() as u64 <= Body::WHOLE_LIMIT {
                 true => (None, Body::Whole(held.octets.clone())),
                 false => {
@@ -374,10 +425,13 @@ impl Store for MemoryStore {
                 continue;
             }
             let uid = self.effect(|server| {
-                Ok(mailbox(server, scope)?.deliver(octets, message.internal_date, message.flags.clone()))
+                let mailbox = mailbox(server, scope)?;
+                let flags = mailbox.kept(&message.flags);
+                let uid = mailbox.deliver(octets, message.internal_date, flags);
+                Ok(Some(uid).filter(|_| mailbox.oddity != Some(Oddity::TellsNoUid)))
             });
             appended.push(match uid {
-                Ok(uid) => Appended::At(uid),
+                Ok(uid) => uid.map_or(Appended::Somewhere, Appended::At),
                 Err(error) if error.cause == Cause::Refused => {
                     Appended::Refused(Error::message(error.cause, error.text))
                 }
@@ -403,7 +457,7 @@ impl Store for MemoryStore {
                         return Ok(Stored::Modified);
                     }
                     let kept = FlagChange {
-                        add: change.add.filtered(|flag| mailbox.permanent_flags.holds(flag)),
+                        add: mailbox.kept(&change.add.filtered(|flag| mailbox.permanent_flags.holds(flag))),
                         remove: change.remove.clone(),
                     };
                     mailbox.reflag(uid, &kept);

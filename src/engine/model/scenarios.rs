@@ -229,12 +229,12 @@ fn a_refusal_holds_the_checkpoint_back() {
 }
 
 #[test]
-fn what_a_user_does_here_meanwhile_is_not_lost() {
+fn s008_what_a_user_does_here_meanwhile_is_not_lost() {
     a_user_acts_meanwhile(Side::Local).expect_none("a local user acts meanwhile");
 }
 
 #[test]
-fn what_a_user_does_there_meanwhile_is_not_lost() {
+fn s008_what_a_user_does_there_meanwhile_is_not_lost() {
     a_user_acts_meanwhile(Side::Remote).expect_none("a remote user acts meanwhile");
 }
 

@@ -9,7 +9,7 @@ use interimap::plan::Policy;
 use interimap::state::{self, Moment, State};
 use interimap::store::Store;
 
-use super::memory::{Fate, MemoryStore, Observer, Server, SharedFuse, step};
+use super::memory::{Fate, MemoryStore, Observer, Oddity, Server, SharedFuse, step};
 use crate::engine::event::{Extent, Report, Silent, Trouble};
 use crate::engine::{Order, Scrutiny, rehearse, sync};
 
@@ -55,6 +55,9 @@ pub(super) struct World {
     pub(super) policy: Policy,
     /// How many runs the fuse has ended.
     pub(super) cuts: u32,
+    /// What the clock shows at the next run, in seconds since 1970.
+    pub(super) now: i64,
+    observers: Both<Observer>,
     stores: Both<Box<dyn Store>>,
     state: State,
     runtime: tokio::runtime::Runtime,
@@ -73,9 +76,23 @@ impl World {
         World::with(observers, Both::default(), State::in_memory().unwrap())
     }
 
-    fn with(observers: Both<Observer>, servers: Both<Server>, mut state: State) -> World {
+    /// Another synchronizer of the same two servers, which knows nothing yet.
+    pub(super) fn beside(&self) -> World {
+        World::over(self.observers, self.servers.clone(), State::in_memory().unwrap())
+    }
+
+    /// A synchronizer of these two servers, which knows nothing yet.
+    pub(super) fn between(local: &Arc<Mutex<Server>>, remote: &Arc<Mutex<Server>>) -> World {
+        let observers = Both { local: Observer::Qresync, remote: Observer::Qresync };
+        World::over(observers, Both { local: local.clone(), remote: remote.clone() }, State::in_memory().unwrap())
+    }
+
+    fn with(observers: Both<Observer>, servers: Both<Server>, state: State) -> World {
+        World::over(observers, servers.map(|server| Arc::new(Mutex::new(server))), state)
+    }
+
+    fn over(observers: Both<Observer>, servers: Both<Arc<Mutex<Server>>>, mut state: State) -> World {
         let fuse = SharedFuse::default();
-        let servers = servers.map(|server| Arc::new(Mutex::new(server)));
         let stores = Both::from_fn(|side| {
             Box::new(MemoryStore::new(servers[side].clone(), observers[side], fuse.clone())) as Box<dyn Store>
         });
@@ -85,7 +102,8 @@ impl World {
             Fate::Refused | Fate::Happens => Ok(()),
         }));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        World { servers, fuse, policy: Policy::two_way(), cuts: 0, stores, state, runtime }
+        let policy = Policy::two_way();
+        World { servers, fuse, policy, cuts: 0, now: 1_000_000, observers, stores, state, runtime }
     }
 
     /// Takes the world down to what survives of it.
@@ -104,7 +122,7 @@ impl World {
 
     /// One run that looks that closely.
     pub(super) fn run_closely(&mut self, scrutiny: Scrutiny) -> Result<Report, Vec<Trouble>> {
-        let order = Order { scrutiny, now: 1_000_000 };
+        let order = Order { scrutiny, now: self.now };
         let mut listener = Silent;
         let run = sync(&mut self.stores, &mut self.state, &self.policy, &order, &mut listener);
         let report = self.runtime.block_on(run);
@@ -230,6 +248,16 @@ impl User {
             mailbox.expunge(uid);
             true
         })
+    }
+
+    /// What the server does wrong with the mailbox from now on.
+    pub(super) fn is_odd(&self, oddity: Option<Oddity>) {
+        self.server.lock().unwrap().create(&self.mailbox).oddity = oddity;
+    }
+
+    /// The UID that the next message will have.
+    pub(super) fn uid_next(&self) -> u32 {
+        self.server.lock().unwrap().mailboxes[&self.mailbox].uid_next
     }
 
     /// Makes the mailbox one that keeps no other flags.
