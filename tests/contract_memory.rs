@@ -4,7 +4,12 @@
 mod contract;
 
 #[path = "support/memory.rs"]
-#[expect(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking; the model uses it from inside")]
+#[expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking; the model uses it from inside"
+)]
 mod memory;
 
 use std::sync::{Arc, Mutex};

@@ -158,7 +158,9 @@ fn guarded_notice(account: &str, guarded: &Guarded, again: &Invocation) -> Notic
     let text = format!("{place}: {going} of {held} {what}, which is more than \"max-delete\" allows; none of them was");
     let mut help = format!("if this is what you want: {}{narrowed} --allow-deletes", again.command("sync"));
     if name.is_some() {
-        help.push_str(&format!("; if you want them back: {}{narrowed}", again.command("repair")));
+        help.push_str(
+            "; if you want them back: put the account's database (FILES in interimap(1)) aside and run it again",
+        );
     }
     Notice { weight: Weight::Error, text, help: Some(help) }
 }
@@ -338,7 +340,7 @@ mod tests {
             "Error: work, remote side, mailbox a\\u{202e}b: it failed (this was left out, the rest was done)
   make room on this side, then run it again: interimap sync work
 Error: work, local side, mailbox Sent Mail: 230 of 400 messages would be expunged, which is more than \"max-delete\" allows; none of them was
-  if this is what you want: interimap sync work -m 'Sent Mail' --allow-deletes; if you want them back: interimap repair work -m 'Sent Mail'
+  if this is what you want: interimap sync work -m 'Sent Mail' --allow-deletes; if you want them back: put the account's database (FILES in interimap(1)) aside and run it again
 Error: work, remote side: 5 of 6 mailboxes would be deleted, which is more than \"max-delete\" allows; none of them was
   if this is what you want: interimap sync work --allow-deletes
 Error: work, remote side, mailbox Lists: UID 17 was not copied to the local side: too large for the other side: 61 MB > 50 MB
