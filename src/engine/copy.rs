@@ -13,7 +13,7 @@ use super::event::{Event, Listener, SideReport};
 use super::execute::Settled;
 use super::fault::{Fault, is_planted};
 use super::settle::both;
-use super::survey::Sight;
+use super::task::Sight;
 use super::{Halt, Run};
 
 /// How many messages of [`Body::WHOLE_LIMIT`] octets at most are read ahead.

@@ -9,7 +9,7 @@ use crate::store::{self, Store, Stored, Wanted};
 use super::copy::{Copying, copy};
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
 use super::fault::{Fault, is_planted};
-use super::survey::{SideView, Sight, Task};
+use super::task::{SideView, Sight, Task};
 use super::{AccountPlan, Halt, Run, tree};
 
 /// Whether everything that was planned for a mailbox is done, so that a checkpoint may follow.

@@ -4,10 +4,12 @@
 mod copy;
 mod execute;
 mod fault;
+mod look;
 mod outlook;
 mod recognize;
 mod settle;
 mod survey;
+mod task;
 mod tree;
 
 pub mod event;

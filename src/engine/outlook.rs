@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::mail::{Both, MailboxName, Side, Subscription, UidSet};
 use crate::plan::{Presence, Reflag, TreePlan};
 
-use super::survey::{SideView, Task};
+use super::task::{SideView, Task};
 
 /// Everything that is to be done in an account.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
-use super::survey::{Trip, Uids, uids_in};
+use super::look::{Trip, Uids, uids_in};
 use super::{Run, Scrutiny, Step};
 
 /// A mailbox as it was found on both sides; `None` for a side that has yet to create it.

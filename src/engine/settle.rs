@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::mail::{Both, Side, Uid, UidSet};
 use crate::plan::{Intent, IntentId, Pair, find_landed};
 
+use super::look::{Trip, uids_in};
 use super::recognize::{Found, same_contents};
-use super::survey::{Trip, uids_in};
 use super::{Halt, Run};
 
 /// Settles the intents of one mailbox: the landed copy of each is looked for among the target's messages that no pair

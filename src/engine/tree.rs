@@ -10,7 +10,8 @@ use crate::plan::{
 use crate::store::{self, UidScope, Wanted};
 
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
-use super::survey::{Mode, uids_in};
+use super::look::uids_in;
+use super::survey::Mode;
 use super::{Halt, Run};
 
 /// Lists both sides and plans the mailboxes. Renames are carried out at once, and what follows is planned under the new

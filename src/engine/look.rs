@@ -1,0 +1,318 @@
+//! Looks at one mailbox on both sides: is what they say believable, who are their messages, what differs, what is to be done?
+
+use std::collections::BTreeMap;
+
+use crate::mail::{
+    Access, Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence, Uid, UidSet,
+};
+use crate::plan::{
+    Baseline, Changes, MailboxKey, Place, Presence, Remembered, View, diff, exists_equation_holds, plan_mailbox,
+};
+use crate::state;
+use crate::store::UidScope;
+
+use super::event::{Extent, Trouble, TroubleCause};
+use super::survey::due;
+use super::task::{SideView, Sight, Task};
+use super::{Halt, Run, Scrutiny, recognize, settle};
+
+/// A mailbox that is being looked at.
+pub(super) struct Look {
+    pub(super) key: MailboxKey,
+    pub(super) place: Place,
+    /// What was remembered before this run.
+    pub(super) remembered: Option<Remembered>,
+    pub(super) checkpoints: Both<Option<Checkpoint>>,
+    pub(super) seen: Both<Option<Observation>>,
+    /// The sides that have to be observed in full.
+    pub(super) deeper: Both<Deeper>,
+    /// The sides whose UIDs do not mean any more what is remembered.
+    pub(super) uids: Both<Uids>,
+    /// Nothing more is done with it in this run.
+    pub(super) given_up: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Deeper {
+    #[default]
+    Enough,
+    Needed,
+}
+
+/// Whether remembered UIDs still mean the same messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Uids {
+    /// They do.
+    #[default]
+    Valid,
+    /// They should, but `repair` makes sure: a message is the one that is remembered if its fingerprint is.
+    Doubted,
+    /// They do not: UIDVALIDITY is another one, or numbers went backwards, which means a server restored from a backup.
+    Void,
+}
+
+impl Look {
+    pub(super) fn at(run: &mut Run<'_>, place: &Place) -> Result<Look, Halt> {
+        let key = match &place.remembered {
+            Some(remembered) => remembered.key,
+            None => run.state.commit(|change| change.add_mailbox(&place.name))?,
+        };
+        Ok(Look {
+            key,
+            place: place.clone(),
+            remembered: place.remembered.clone(),
+            checkpoints: place.remembered.as_ref().map(|row| row.checkpoints).unwrap_or_default(),
+            seen: Both::default(),
+            deeper: Both::default(),
+            uids: Both::default(),
+            given_up: false,
+        })
+    }
+
+    fn name_on(&self, run: &Run<'_>, side: Side) -> MailboxName {
+        match &self.place.at[side] {
+            Presence::Here(name, _) => name.clone(),
+            Presence::ToCreate => run.name_on(side, &self.place.name),
+        }
+    }
+
+    /// Judges what was seen first: is it believable, do the remembered UIDs still hold, is more needed?
+    pub(super) fn weigh(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
+        if self.given_up {
+            return Ok(());
+        }
+        for side in Side::BOTH {
+            let Some(seen) = &self.seen[side] else { continue };
+            if let Some(checkpoint) = self.checkpoints[side] {
+                self.uids[side] = uids_of(&checkpoint, &seen.status);
+            }
+            let doubted = run.order.scrutiny == Scrutiny::Everything && self.checkpoints[side].is_some();
+            if doubted && self.uids[side] == Uids::Valid {
+                self.uids[side] = Uids::Doubted;
+            }
+        }
+        if self.uids.local == Uids::Void || self.uids.remote == Uids::Void {
+            // One side has to hold for the other to be found again.
+            self.uids = self.uids.map(|uids| if uids == Uids::Doubted { Uids::Valid } else { uids });
+        }
+        let void = Side::BOTH.into_iter().any(|side| self.uids[side] != Uids::Valid);
+        for side in Side::BOTH {
+            let Some(seen) = &self.seen[side] else { continue };
+            if seen.silence == Silence::Gone {
+                continue;
+            }
+            let known = self.remembered.as_ref().map_or(0, |row| row.pairs + row.skipped[side]);
+            let believable = !void && {
+                let baseline = touched(run, self.key, side, seen)?;
+                exists_equation_holds(&baseline, side, seen, known)
+            };
+            if !believable {
+                self.deeper[side] = Deeper::Needed;
+            }
+        }
+        Ok(())
+    }
+
+    /// The second look decides what is listed; should the UIDs have lost their meaning between the two, everything that
+    /// was concluded from the first is void, and the mailbox is left for the next run.
+    pub(super) fn weigh_again(&mut self, run: &mut Run<'_>) {
+        if self.given_up {
+            return;
+        }
+        for side in Side::BOTH {
+            let (Some(seen), Some(checkpoint)) = (&self.seen[side], self.checkpoints[side]) else { continue };
+            if self.uids[side] != Uids::Void && uids_of(&checkpoint, &seen.status) == Uids::Void {
+                self.given_up = true;
+                run.trouble(Trouble {
+                    reach: Extent::Mailbox,
+                    side: Some(side),
+                    mailbox: Some(self.place.name.clone()),
+                    cause: TroubleCause::Unsettled,
+                    text: "its UIDVALIDITY changed while it was looked at; it is left for the next run".to_owned(),
+                });
+            }
+        }
+    }
+
+    /// Recognizes, settles, diffs and plans.
+    pub(super) async fn planned(mut self, run: &mut Run<'_>) -> Result<Task, Trip> {
+        if self.given_up {
+            return Err(Trip::Mailbox);
+        }
+        let scopes = Both::from_fn(|side| {
+            let seen = self.seen[side].as_ref()?;
+            Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
+        });
+        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
+        let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
+        if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
+            settle::settle(run, &found).await?;
+        }
+        if self.uids != Both::default() {
+            self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
+        }
+        self.start_checkpoints(run)?;
+        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
+        let (mut baseline, mut changes) = self.compare(run)?;
+        if changes.local.arrived.len().min(changes.remote.arrived.len()) > 0 {
+            let paired = recognize::pair_arrivals(run, &found, &changes).await?;
+            if paired > 0 {
+                (baseline, changes) = self.compare(run)?;
+            }
+        }
+        for side in Side::BOTH {
+            if !self.disappearance_is_real(run, side, &baseline, &changes[side]).await? {
+                return Err(Trip::Mailbox);
+            }
+        }
+        let all = PermanentFlags::all();
+        let holds = Both::from_fn(|side| self.seen[side].as_ref().map_or(&all, |seen| &seen.permanent_flags));
+        let access = Both::from_fn(|side| self.seen[side].as_ref().map_or(Access::ReadWrite, |seen| seen.access));
+        let row = run.state.remembered_as(self.key)?;
+        let view = View {
+            baseline: &baseline,
+            changes: &changes,
+            holds,
+            access,
+            held: Both::from_fn(|side| row.as_ref().map_or(0, |row| row.pairs + row.skipped[side])),
+            due: &due(run, &baseline.skipped),
+        };
+        let plan = plan_mailbox(&view, run.policy);
+        let sides = Both::from_fn(|side| match &self.seen[side] {
+            Some(seen) => SideView::Seen(Sight::of(self.name_on(run, side), seen)),
+            None => SideView::ToCreate(self.name_on(run, side)),
+        });
+        Ok(Task {
+            key: self.key,
+            checkpoints: self.checkpoints,
+            name: self.place.name.clone(),
+            sides,
+            plan,
+            place: self.place,
+        })
+    }
+
+    /// A pair means something only beside the UIDVALIDITY of its UIDs, so that is remembered before the first pair.
+    fn start_checkpoints(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
+        let fresh: Vec<(Side, Checkpoint)> = Side::BOTH
+            .into_iter()
+            .filter(|side| self.checkpoints[*side].is_none())
+            .filter_map(|side| Some((side, Checkpoint::start_of(self.seen[side].as_ref()?.status.uid_validity))))
+            .collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let key = self.key;
+        run.state.commit(|change| {
+            fresh.iter().try_for_each(|(side, checkpoint)| change.set_checkpoint(key, *side, Some(*checkpoint)))
+        })?;
+        for (side, checkpoint) in fresh {
+            self.checkpoints[side] = Some(checkpoint);
+        }
+        Ok(())
+    }
+
+    /// What is remembered, as far as it is touched, and how each side moved away from it.
+    fn compare(&self, run: &Run<'_>) -> Result<(Baseline, Both<Changes>), Halt> {
+        let mut baseline = Baseline { pairs: BTreeMap::new(), skipped: run.state.skipped(self.key)? };
+        let whole = |side: Side| self.seen[side].as_ref().is_none_or(|seen| seen.silence == Silence::Gone);
+        if whole(Side::Local) || whole(Side::Remote) {
+            baseline.pairs = run.state.pairs(self.key)?;
+        } else {
+            for side in Side::BOTH {
+                if let Some(seen) = &self.seen[side] {
+                    baseline.pairs.extend(touched(run, self.key, side, seen)?.pairs);
+                }
+            }
+        }
+        let changes = Both::from_fn(|side| match &self.seen[side] {
+            Some(seen) => diff(&baseline, side, seen),
+            // A mailbox that has to be created holds nothing, of what was there before too.
+            None => Changes { gone: baseline.pairs.keys().copied().collect(), ..Changes::default() },
+        });
+        Ok((baseline, changes))
+    }
+
+    /// Before a mass disappearance is believed, the mailbox is asked for afresh: on Cyrus 3.6 to 3.10 a mailbox that is
+    /// renamed under an open session looks as if everything in it had been expunged (seen in 2026).
+    async fn disappearance_is_real(
+        &self,
+        run: &mut Run<'_>,
+        side: Side,
+        baseline: &Baseline,
+        changes: &Changes,
+    ) -> Result<bool, Halt> {
+        /// So few go by hand every day.
+        const FEW: usize = 10;
+        let Some(seen) = &self.seen[side] else { return Ok(true) };
+        let emptied = seen.status.messages == 0 && !changes.gone.is_empty();
+        if changes.gone.len() <= FEW && !emptied {
+            return Ok(true);
+        }
+        let name = self.name_on(run, side);
+        let census = match run.stores[side].census(&name).await {
+            Ok(census) => census,
+            Err(error) => {
+                run.store_trouble(side, Some(&self.place.name), error)?;
+                return Ok(false);
+            }
+        };
+        let gone = |uids: &UidSet| {
+            changes.gone.iter().filter_map(|id| baseline.pairs.get(id)).all(|pair| !uids.contains(pair.uids[side]))
+        };
+        let confirmed =
+            census.is_some_and(|(status, uids)| status.uid_validity == seen.status.uid_validity && gone(&uids));
+        if !confirmed {
+            run.trouble(Trouble {
+                reach: Extent::Mailbox,
+                side: Some(side),
+                mailbox: Some(self.place.name.clone()),
+                cause: TroubleCause::Unsettled,
+                text: format!(
+                    "{} messages were said to be gone, but asked again the {side} side did not confirm it; nothing was deleted",
+                    changes.gone.len()
+                ),
+            });
+        }
+        Ok(confirmed)
+    }
+}
+
+/// Why a mailbox is left in the middle of being looked at.
+pub(super) enum Trip {
+    /// The run is over.
+    Halt(Halt),
+    /// This mailbox's part of it is; the trouble has been written down.
+    Mailbox,
+}
+
+impl From<state::Error> for Trip {
+    fn from(error: state::Error) -> Trip {
+        Trip::Halt(Halt::State(error))
+    }
+}
+
+/// Whether the UIDs of a checkpoint still mean the same messages.
+fn uids_of(checkpoint: &Checkpoint, status: &MailboxStatus) -> Uids {
+    let backwards = status.uid_next < checkpoint.uid_next
+        || matches!((status.highest_modseq, checkpoint.highest_modseq), (Some(is), Some(was)) if is < was);
+    match status.uid_validity == checkpoint.uid_validity && !backwards {
+        true => Uids::Valid,
+        false => Uids::Void,
+    }
+}
+
+/// The remembered rows that an observation speaks of.
+fn touched(run: &Run<'_>, key: MailboxKey, side: Side, seen: &Observation) -> Result<Baseline, Halt> {
+    let reported: UidSet = seen.messages.keys().copied().collect();
+    let uids = match &seen.silence {
+        Silence::Unchanged { vanished } => reported.union(vanished),
+        Silence::Gone => reported,
+    };
+    Ok(Baseline { pairs: run.state.pairs_touching(key, side, &uids)?, skipped: run.state.skipped(key)? })
+}
+
+/// The UIDs of a map, as a set.
+pub(super) fn uids_in<T>(map: &BTreeMap<Uid, T>) -> UidSet {
+    map.keys().copied().collect()
+}
