@@ -224,10 +224,9 @@ enum Verb {
     },
     /// Compare everything with everything, report every difference, and mend it
     ///
-    /// Nothing that is remembered is trusted. Each difference is a line that says what was done about it; with --dry-run,
-    /// what would be done. No message is expunged by comparing: what only one side holds is copied to the other. What was
-    /// expunged since the last run therefore comes back, unless sync is run first.
-    /// Mailboxes are created, renamed and deleted as sync does it.
+    /// All messages of both sides are listed and compared with what is remembered of them. Each difference is a line that
+    /// says what was done about it; with --dry-run, what would be done. Then both sides are brought in line as by sync:
+    /// what was expunged on one side goes on the other.
     Repair {
         #[command(flatten)]
         whose: WhoseArguments,
