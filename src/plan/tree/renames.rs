@@ -47,7 +47,7 @@ pub struct RenameStep {
 pub enum RenameKind {
     /// The user's wish.
     Wanted,
-    /// Out of the way of another one: two mailboxes have exchanged names.
+    /// Out of the way: two mailboxes have exchanged names, or one has become its own child.
     Interim,
 }
 
@@ -185,6 +185,7 @@ fn order_renames(
         Side::Remote => policy.names.across(Side::Local, name),
     };
     let mut names: BTreeSet<MailboxName> = view.rosters[side].names.iter().cloned().collect();
+    let held: BTreeSet<&MailboxName> = view.rosters[side].mailboxes.values().map(|standing| &standing.name).collect();
     // Where each mailbox is in the simulation, and where it is to be; in the side's own words.
     let mut travels: BTreeMap<MailboxKey, (MailboxName, MailboxName)> = BTreeMap::new();
     for (key, own) in found.iter().filter(|(_, own)| own.part == Part::Taken) {
@@ -204,9 +205,12 @@ fn order_renames(
         if pending.is_empty() {
             break;
         }
-        let free = |name: &MailboxName| !names.contains(name);
-        // Parents first: their children may arrive by themselves.
-        let next = pending.iter().filter(|(_, _, to)| free(to)).min_by_key(|(_, is, _)| is.levels().count());
+        // A level without a mailbox makes room once nothing is below it any more.
+        let is_level = |name: &MailboxName| !held.contains(name) && !names.iter().any(|other| other.is_below(name));
+        let free = |name: &MailboxName| !names.contains(name) || is_level(name);
+        // Parents first: their children may arrive by themselves. Below itself no server renames a mailbox (seen in 2026).
+        let can = |is: &MailboxName, to: &MailboxName| free(to) && !to.is_below(is);
+        let next = pending.iter().filter(|(_, is, to)| can(is, to)).min_by_key(|(_, is, _)| is.levels().count());
         let (from, to, kind) = match next {
             Some((_, is, to)) => (is.clone(), to.clone(), RenameKind::Wanted),
             None => match pending.iter().find_map(|(key, is, _)| Some((is, interim_name(*key)?))) {
@@ -232,7 +236,9 @@ fn order_renames(
         plan.renames.extend(steps);
         return;
     }
-    // Either the configuration does not let names flow here, or no order was found: these stay as they are.
+    // Either the configuration does not let names flow here, or no order was found: these stay as they are, and the others
+    // are tried without them.
+    let mut left = 0;
     for key in stuck {
         let (Some(own), Some(row)) = (found.get_mut(&key), view.remembered.iter().find(|row| row.key == key)) else {
             continue;
@@ -249,6 +255,10 @@ fn order_renames(
         }
         own.name = row.name.clone();
         own.part = Part::LeftAlone;
+        left += 1;
+    }
+    if left > 0 {
+        order_renames(view, policy, plan, side, found);
     }
 }
 
