@@ -331,6 +331,38 @@ async fn a_listing_says_what_there_is() {
 }
 
 #[tokio::test]
+async fn s098_s100_odd_names_are_names_or_are_told_in_harmless_words() {
+    let script = format!(
+        "{LIST}S: * LIST () \"/\" \"..\"\nS: * LIST () \"/\" \"a/../b\"\nS: * LIST () \"/\" \"../../etc/x\"\n\
+         S: * LIST () \"/\" \"crlf&AA0ACg-x\"\nS: * LIST () \"/\" \"esc&ABs-[31m\"\nS: * LIST () \"/\" \"nul&AAA-\"\n\
+         S: * LIST () \"/\" {{7}}\nS> a\\x1b[1m\\x9b~\\r\\n\nS: l1 OK done\n\
+         C: c1 SUBSCRIBE \"../../etc/x\"\nS: c1 OK done\n"
+    );
+    let (mut store, player) = opened(&script).await;
+    let listing = store.mailboxes().await.unwrap();
+    let names: Vec<&str> = listing.mailboxes.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["..", "../../etc/x", "a/../b"], "a name is no path");
+    let unnamable: Vec<&str> = listing.unnamable.iter().map(|unnamable| unnamable.name.as_str()).collect();
+    assert_eq!(unnamable.len(), 4);
+    assert!(!unnamable.iter().any(|name| name.contains(char::is_control)), "{unnamable:?}");
+    store.set_subscription(&name("../../etc/x"), Subscription::Subscribed).await.unwrap();
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn s110_a_listing_without_end_is_given_up() {
+    for (lines, is_too_long) in [(100_000, false), (100_001, true)] {
+        let list: String = (0..lines).map(|number| format!("S: * LIST () \"/\" m{number}\n")).collect();
+        let (mut store, player) = opened(&format!("{LIST}{list}S: l1 OK done\n")).await;
+        match store.mailboxes().await {
+            Ok(listing) => assert!(!is_too_long && listing.mailboxes.len() == lines),
+            Err(error) => assert!(is_too_long && error.cause == Cause::Limit, "{error}"),
+        }
+        finish(store, player).await;
+    }
+}
+
+#[tokio::test]
 async fn a_listing_with_a_line_that_is_lost_is_no_listing() {
     let (mut store, player) =
         opened(&format!("{LIST}S: * LIST () \"/\" a\nS: * LIST (\\Sent \"/\" b\nS: l1 OK done\n")).await;
@@ -372,14 +404,14 @@ async fn two_names_that_fold_to_one_are_one() {
 // -------------------------------------------------------------------------------------------------------- observing
 
 #[tokio::test]
-async fn changes_are_credited_to_their_mailbox() {
+async fn s071_s072_changes_are_credited_to_their_mailbox() {
     let script = "\
         C: a1 SELECT \"x\" (QRESYNC (7 90))\nC: a2 SELECT \"y\" (QRESYNC (8 10))\nC: a3 SELECT \"z\" (CONDSTORE)\n\
         C: a4 UID FETCH 1:4294967295 (FLAGS)\n\
         S: * 3 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: * OK [UIDNEXT 30] ok\nS: * OK [HIGHESTMODSEQ 95] ok\n\
         S: * OK [PERMANENTFLAGS (\\Seen \\*)] ok\nS: * VANISHED (EARLIER) 1:3\nS: * VANISHED (EARLIER) 5,7\n\
-        S: * 1 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (93))\nS: * VANISHED (EARLIER) 4000:4294967295\nS: a1 OK [READ-WRITE] done\n\
-        S: * 1 FETCH (FLAGS (\\Deleted))\nS: * 99 EXISTS\nS: * 1 FETCH (UID 9 FLAGS (\\Deleted) MODSEQ (99))\n\
+        S: * 1 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (193))\nS: * VANISHED (EARLIER) 4000:4294967295\nS: a1 OK [READ-WRITE] done\n\
+        S: * 1 FETCH (FLAGS (\\Deleted))\nS: * VANISHED 9\nS: * 99 EXISTS\nS: * 1 FETCH (UID 9 FLAGS (\\Deleted) MODSEQ (99))\n\
         S: * OK [CLOSED] closed\n\
         S: * 1 EXISTS\nS: * OK [UIDVALIDITY 8] ok\nS: * OK [UIDNEXT 2] ok\nS: * OK [HIGHESTMODSEQ 10] ok\n\
         S: a2 OK [READ-ONLY] done\nS: * OK [CLOSED] closed\n\
@@ -397,6 +429,47 @@ async fn changes_are_credited_to_their_mailbox() {
     assert_eq!(seen[1].silence, Silence::Unchanged { vanished: UidSet::new() });
     assert_eq!(messages(&seen[2]), "4: 5:\\Seen");
     assert_eq!((seen[2].status.messages, &seen[2].silence), (2, &Silence::Gone));
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn s070_a_thousand_lines_of_vanished_behind_what_changed_are_one() {
+    let lines: String = (1..=1000).map(|number| format!("S: * vanished (earlier) {}\n", 3 * number)).collect();
+    let script = format!(
+        "C: a1 SELECT \"x\" (QRESYNC (7 90))\nS: * 3 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: * OK [UIDNEXT 9000] ok\n\
+         S: * OK [HIGHESTMODSEQ 95] ok\nS: * 1 FETCH (UID 8000 FLAGS (\\Seen) MODSEQ (93))\n{lines}S: a1 OK done\n"
+    );
+    let (mut store, player) = opened(&script).await;
+    let seen = store.observe(&[since("x", 7, 20, 90)]).await.unwrap().remove(0).unwrap();
+    assert_eq!(messages(&seen), "8000:\\Seen");
+    let Silence::Unchanged { vanished } = &seen.silence else { panic!("{seen:?}") };
+    assert_eq!((vanished.len(), vanished.first(), vanished.last()), (1000, Uid::new(3), Uid::new(3000)));
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn s027_s057_a_mailbox_whose_uids_are_used_up_or_not_kept_is_left_alone() {
+    for (line, cause) in [
+        ("S: * OK [UIDNEXT 4294967296] no more\n", Cause::Protocol),
+        ("S: * OK [UIDNEXT 9] ok\nS: * NO [UIDNOTSTICKY] not kept\n", Cause::CannotHold),
+    ] {
+        let script = format!(
+            "C: a1 SELECT \"x\" (CONDSTORE)\nC: a2 UID FETCH 1:4294967295 (FLAGS)\nC: a3 SELECT \"y\" (QRESYNC (8 10))\n\
+             S: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] ok\n{line}S: * OK [HIGHESTMODSEQ 5] ok\nS: a1 OK done\n\
+             S: * 1 FETCH (UID 4294967295 FLAGS ())\nS: a2 OK done\nS: * OK [CLOSED] closed\n\
+             S: * 1 EXISTS\nS: * OK [UIDVALIDITY 8] ok\nS: * OK [UIDNEXT 2] ok\nS: * OK [HIGHESTMODSEQ 10] ok\nS: a3 OK done\n"
+        );
+        let (mut store, player) = opened(&script).await;
+        let seen = store.observe(&[anew("x"), since("y", 8, 2, 10)]).await.unwrap();
+        let error = seen[0].as_ref().unwrap_err();
+        assert_eq!((error.cause, error.reach), (cause, Reach::Mailbox), "{error}");
+        assert!(seen[1].is_ok());
+        finish(store, player).await;
+    }
+    let script = "C: a1 SELECT \"x\"\nS: * OK [UIDVALIDITY 7] ok\nS: * NO [UIDNOTSTICKY] not kept\nS: a1 OK done\n";
+    let (mut store, player) = opened(script).await;
+    let error = store.expunge(&scope("x", 7), &uids(&[1]), None).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::CannotHold, Reach::Mailbox), "{error}");
     finish(store, player).await;
 }
 

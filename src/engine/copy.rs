@@ -22,6 +22,9 @@ const PREFETCHED: usize = 32;
 const BATCH_MESSAGES: usize = 100;
 /// How many octets of messages are appended at once.
 const BATCH_OCTETS: u64 = 1 << 20;
+/// How many octets of flags a message is copied with: a command is a line of 8192 octets (RFC 7162 §4). The flags beyond
+/// that follow by another look at the mailbox.
+const FLAGS_LIMIT: usize = 4096;
 /// How many messages are asked for at once: so many are read past in vain if the target takes no more.
 const ASKED_AT_ONCE: usize = 1000;
 
@@ -142,7 +145,12 @@ impl Appending<'_> {
         }
         let target = self.copying.target;
         for message in &mut batch {
-            message.flags = message.flags.filtered(|flag| target.permanent_flags.holds(flag));
+            let flags = message.flags.filtered(|flag| target.permanent_flags.holds(flag));
+            let mut lines = flags.split(FLAGS_LIMIT).into_iter();
+            message.flags = lines.next().unwrap_or_default();
+            if lines.next().is_some() {
+                self.settled = self.settled.and(Settled::Moved);
+            }
         }
         let intents: Vec<Intent> = batch.iter().map(|message| self.intent(message)).collect();
         let key = self.copying.key;

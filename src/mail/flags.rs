@@ -203,6 +203,24 @@ impl FlagSet {
     pub fn filtered(&self, mut keep: impl FnMut(&Flag) -> bool) -> FlagSet {
         self.iter().filter(|flag| keep(flag)).collect()
     }
+
+    /// Cuts the set, in order, into sets whose text is at most `octets` long; a single flag longer than that stands alone.
+    pub fn split(&self, octets: usize) -> Vec<FlagSet> {
+        let mut pieces: Vec<FlagSet> = Vec::new();
+        let mut used = 0;
+        for flag in self.iter() {
+            let cost = flag.to_string().len() + 1;
+            used += cost;
+            match pieces.last_mut() {
+                Some(piece) if used <= octets => drop(piece.insert(flag)),
+                _ => {
+                    used = cost;
+                    pieces.push(FlagSet::from_iter([flag]));
+                }
+            }
+        }
+        pieces
+    }
 }
 
 impl FromIterator<Flag> for FlagSet {
@@ -346,7 +364,17 @@ mod tests {
     }
 
     #[test]
-    fn permanent_flags_decide_what_a_mailbox_holds() {
+    fn s021_a_set_is_cut_into_lines() {
+        let many: FlagSet = (0..2000).filter_map(|number| Flag::parse(&format!("keyword{number}"))).collect();
+        let pieces = many.split(4000);
+        assert!(pieces.len() > 5 && pieces.iter().all(|piece| piece.to_string().len() <= 4000));
+        assert_eq!(pieces.into_iter().fold(FlagSet::new(), |all, piece| all.union(&piece)), many);
+        assert_eq!(FlagSet::parse("\\Seen $Work").split(1), [FlagSet::parse("\\Seen"), FlagSet::parse("$Work")]);
+        assert!(FlagSet::new().split(10).is_empty());
+    }
+
+    #[test]
+    fn s020_permanent_flags_decide_what_a_mailbox_holds() {
         let fixed = PermanentFlags { listed: FlagSet::parse("\\Seen Old"), new_keywords: NewKeywords::Refused };
         let open = PermanentFlags { listed: FlagSet::parse("\\Seen"), new_keywords: NewKeywords::Taken };
         for (flag, in_fixed, in_open) in [

@@ -108,6 +108,69 @@ fn s115_killed_before_it_hears_that_an_expunge_was_done_it_has_nothing_left_to_d
     bed.check_quiet();
 }
 
+/// Cut connections everywhere in a run that copies, changes flags and expunges in both directions.
+#[test]
+fn s111_s123_a_connection_that_is_cut_anywhere_costs_nothing() {
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        let bed = Bed::new();
+        for token in ["one", "two", "three", "four"] {
+            bed.put(Local, "INBOX", token);
+        }
+        bed.sync_well();
+        let mut expected = vec!["four".to_owned(), "one".to_owned(), "three".to_owned(), "two".to_owned()];
+        let steps = 12 * scale();
+        let mut whole = 1_500;
+        for step in 0..steps {
+            let side = Side::BOTH[(step % 2) as usize];
+            let token = format!("n{step:03}");
+            bed.put(side, "INBOX", &token);
+            let change = ["+FLAGS (\\Seen)", "-FLAGS (\\Seen)"][(step / 2 % 2) as usize];
+            bed.store(Local, "INBOX", "one", change);
+            bed.store(Remote, "INBOX", "two", change);
+            let old = expected.iter().position(|token| token.starts_with('n')).filter(|_| step > 4);
+            if let Some(old) = old {
+                bed.expunge(side.other(), "INBOX", &expected.remove(old));
+            }
+            expected.push(token);
+            expected.sort();
+            let fault = [Fault::Reset, Fault::Fin][(step / 4 % 2) as usize];
+            let after = whole * step / steps;
+            bed.proxies.remote.arm(direction, after, fault);
+            let cut = bed.sync();
+            bed.proxies.remote.heal();
+            let run = bed.sync_well();
+            assert_eq!(tokens(&bed), expected, "cut {direction:?} after {after} octets: {}", bed.explain(&cut));
+            let passed = bed.proxies.remote.passed();
+            let passed = if direction == Direction::ToServer { passed.to_server } else { passed.to_client };
+            whole = whole.max(passed + 100);
+            drop(run);
+        }
+        bed.check_quiet();
+    }
+}
+
+/// Before the last octets of a message, between them and the line end behind it, and behind that.
+#[test]
+fn s112_a_connection_cut_around_the_end_of_a_message_leaves_one_copy() {
+    let end = "And this is where it ends.";
+    let large = |number: u64| Made::with(&format!("n{number}"), end);
+    let bed = Bed::new();
+    bed.sync_well();
+    bed.on(Local).append("INBOX", &large(9).plain());
+    bed.sync_well();
+    let usual = bed.proxies.remote.said_up_to(end);
+    for spared in 0..5 {
+        bed.on(Local).append("INBOX", &large(spared).plain());
+        bed.proxies.remote.arm(Direction::ToServer, usual - 2 + spared, Fault::Fin);
+        let cut = bed.sync();
+        bed.check(cut.status == 3, "the connection was lost", &cut);
+        bed.proxies.remote.heal();
+        bed.settle();
+        let expected: Vec<String> = (0..=spared).chain([9]).map(|number| format!("n{number}")).collect();
+        assert_eq!(tokens(&bed), expected, "{spared}: {}", bed.explain(&cut));
+    }
+}
+
 #[test]
 fn killed_before_it_hears_of_a_rename_it_does_not_make_the_mailbox_twice() {
     let bed = Bed::new();

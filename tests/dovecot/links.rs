@@ -8,6 +8,8 @@ use interimap::mail::Side::{self, Local, Remote};
 use crate::support::bed::{Bed, Link, Run};
 use crate::support::certificate::{Authority, Kind};
 use crate::support::dovecot::{Options, PASSWORD, USER};
+use crate::support::mail::Made;
+use crate::support::proxy::{Direction, Fault};
 
 /// How the connection to the remote server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,26 @@ fn a_server_with_the_right_certificate_is_accepted() {
 }
 
 #[test]
+fn s122_a_tls_connection_that_breaks_off_is_no_end_of_a_message() {
+    let authority = Authority::new();
+    let mut bed = protected(&authority, Kind::Good, Protection::Tls);
+    trust(&mut bed, Protection::Tls, &ca(&authority.file()));
+    bed.sync_well();
+    let usual = bed.proxies.remote.passed().to_client;
+    let line = "A line of a message that is cut.\r\n";
+    for (number, fault) in [Fault::Fin, Fault::Reset, Fault::Fin].into_iter().enumerate() {
+        let large = Made::with(&format!("large-{number}"), &line.repeat(4_000 + 16_000 * number));
+        bed.on(Remote).append("INBOX", &large.plain());
+        // Behind the greetings, and within the message.
+        bed.proxies.remote.arm(Direction::ToClient, usual + 40_000, fault);
+        let run = bed.sync();
+        bed.check(run.status == 3, "the connection was lost", &run);
+        assert_eq!(bed.snapshot(Local).count(), number + 1, "no part of a message may arrive: {}", bed.explain(&run));
+        bed.settle();
+    }
+}
+
+#[test]
 fn a_server_with_the_wrong_certificate_is_refused() {
     let authority = Authority::new();
     for protection in [Protection::Tls, Protection::StartTls] {
@@ -143,7 +165,7 @@ fn starttls_is_required_where_it_is_not_declined() {
 }
 
 #[test]
-fn a_wrong_password_is_told_in_the_servers_words() {
+fn s124_a_wrong_password_is_tried_once_and_told_in_the_servers_words() {
     let mut bed = Bed::new();
     let right = bed.lines(Remote);
     bed.links.remote = Link::Lines(right.replace(PASSWORD, "guessed"));
@@ -151,6 +173,8 @@ fn a_wrong_password_is_told_in_the_servers_words() {
     bed.check(run.status == 3, "a refused login means status 3", &run);
     bed.check(run.stderr.contains("Authentication failed"), "the server's words must be there", &run);
     bed.check(!run.stderr.contains("guessed"), "the password must not", &run);
+    let tried = bed.proxies.remote.count("AUTHENTICATE") + bed.proxies.remote.count("LOGIN");
+    bed.check(tried == 1, "a server that is asked again and again may lock the account", &run);
 }
 
 #[test]

@@ -196,6 +196,21 @@ fn s088_two_mailboxes_may_exchange_their_names() {
 }
 
 #[test]
+fn s089_a_mailbox_may_become_its_own_child_and_a_child_its_parent() {
+    let bed = in_line(&["a", "b/x"]);
+    for (mailbox, child) in [("a", "a/x"), ("b", "b/x")] {
+        let [from, to] = if mailbox == "a" { [mailbox, child] } else { [child, mailbox] };
+        bed.about(Local, "RENAME {} {}", &[from, "aside"]);
+        bed.about(Local, "RENAME {} {}", &["aside", to]);
+    }
+    let run = bed.settle();
+    no_message_travels(&bed, &run);
+    assert_eq!(names(&bed, Remote), ["INBOX", "a/x", "b"]);
+    assert_eq!(tokens(&bed, Remote, "a/x"), ["of-a"]);
+    assert_eq!(tokens(&bed, Remote, "b"), ["of-b-x"]);
+}
+
+#[test]
 fn s090_children_follow_their_parent_and_one_that_went_its_own_way_keeps_its_mail() {
     let children: Vec<String> = (0..10).map(|number| format!("parent/child {number}")).collect();
     let mut mailboxes = vec!["parent"];
@@ -416,6 +431,26 @@ fn s107_a_mailbox_that_cannot_be_written_flows_one_way_and_loses_nothing() {
         assert!(tokens(&bed, Local, "box").contains(&"new".to_owned()));
         assert_eq!(tokens(&bed, Remote, "free"), ["free too", "of-free"]);
     }
+}
+
+#[test]
+fn s108_a_mailbox_that_cannot_be_opened_any_more_is_not_taken_for_a_deleted_one() {
+    let mut bed = in_line(&["box", "free"]);
+    let directory = crate::support::dovecot::short_directory();
+    bed.restart(Remote, rights_in_box("l", directory.path()));
+    bed.put(Local, "box", "new");
+    bed.put(Local, "free", "free too");
+    for _ in 0..2 {
+        let run = bed.sync();
+        bed.check(run.status == 1, "something was left undone", &run);
+        assert_eq!(tokens(&bed, Local, "box"), ["new", "of-box"]);
+        let mut client = bed.on(Remote);
+        client.examine("free");
+        assert_eq!(client.fetch_all().len(), 2, "the others go on");
+    }
+    bed.restart(Remote, Options::default());
+    bed.settle();
+    assert_eq!(tokens(&bed, Remote, "box"), ["new", "of-box"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use interimap::mail::Side::{Local, Remote};
 use interimap::mail::{Both, Side};
 
 use crate::support::bed::Bed;
-use crate::support::dovecot::USER;
+use crate::support::dovecot::{Options, USER};
 use crate::support::imap::Appended;
 use crate::support::mail::{Made, Writer};
 use crate::support::proxy::{Direction, Fault};
@@ -211,6 +211,23 @@ fn s019_recent_is_neither_compared_nor_sent() {
 }
 
 #[test]
+fn s021_thousands_of_keywords_make_no_line_too_long() {
+    let bed = in_line(&["plain"]);
+    let keywords: Vec<String> = (0..2000).map(|number| format!("keyword{number:04}")).collect();
+    bed.put_flagged(Local, "INBOX", "decorated", &keywords.join(" "));
+    bed.store(Remote, "INBOX", "plain", &format!("+FLAGS ({})", keywords.join(" ")));
+    bed.settle();
+    for side in Side::BOTH {
+        for token in ["plain", "decorated"] {
+            let held = bed.snapshot(side).mailbox("INBOX").flags(token);
+            assert_eq!(held.split(' ').count(), 2000, "{side} {token}");
+        }
+    }
+    bed.store(Local, "INBOX", "decorated", &format!("-FLAGS ({})", keywords[..1500].join(" ")));
+    bed.settle();
+}
+
+#[test]
 fn s022_identical_messages_stay_as_many() {
     let bed = in_line(&["twin", "twin", "other"]);
     assert_eq!(tokens(&bed, "INBOX").remote, ["other", "twin", "twin"]);
@@ -264,6 +281,23 @@ fn s026_a_jump_of_the_uids_costs_nothing() {
 }
 
 #[test]
+fn s027_the_highest_uids_are_uids() {
+    let bed = in_line(&["one"]);
+    bed.about(Local, "CREATE {}", &["last"]);
+    bed.sync_well();
+    bed.servers.local.doveadm(&["mailbox", "update", "-u", USER, "--min-next-uid", "4294967290", "last"]);
+    bed.put(Local, "last", "last but one");
+    bed.put(Local, "INBOX", "two");
+    bed.settle();
+    assert_eq!(tokens(&bed, "last").remote, ["last but one"]);
+    bed.store(Remote, "last", "last but one", "+FLAGS (\\Seen)");
+    bed.settle();
+    bed.expunge(Remote, "last", "last but one");
+    bed.settle();
+    assert!(tokens(&bed, "last").local.is_empty());
+}
+
+#[test]
 fn s028_s076_many_gaps_between_the_uids_make_no_line_too_long() {
     let mut bed = Bed::new();
     bed.settings = "max-delete = \"100%\"".to_owned();
@@ -296,6 +330,20 @@ fn s028_s076_many_gaps_between_the_uids_make_no_line_too_long() {
     let run = bed.sync_well();
     assert_eq!(run.number(Remote, "expunged"), rest.len() as u64);
     bed.check_quiet();
+}
+
+#[test]
+fn s029_s030_the_first_and_the_last_message_may_go() {
+    let bed = in_line(&["first", "middle", "last"]);
+    bed.expunge(Local, "INBOX", "last");
+    bed.settle();
+    assert_eq!(tokens(&bed, "INBOX").remote, ["first", "middle"]);
+    bed.expunge(Remote, "INBOX", "first");
+    bed.settle();
+    assert_eq!(tokens(&bed, "INBOX").local, ["middle"]);
+    bed.expunge(Remote, "INBOX", "middle");
+    bed.settle();
+    assert_eq!(bed.snapshot(Local).count(), 0);
 }
 
 #[test]
@@ -455,4 +503,46 @@ fn s049_odd_dates_are_kept_as_instants() {
     let run = bed.sync();
     bed.check(run.status == 0 && bed.proxies.remote.writes().is_empty(), "the next run must be quiet", &run);
     assert_eq!(tokens(&bed, "INBOX").remote.len(), dates.len() + 2);
+}
+
+#[test]
+fn s045_a_large_message_flows_by_and_is_not_kept() {
+    let bed = in_line(&["small"]);
+    let usual = bed.peak_of_a_run();
+    let line = "A line of a very large message, which is said again and again.\r\n";
+    let large = Made::with("large", &line.repeat((64 << 20) / line.len()));
+    bed.on(Local).append("INBOX", &large.plain());
+    let peak = bed.peak_of_a_run();
+    assert!(peak < usual + (32 << 10), "{peak} KiB at most, {usual} KiB without it");
+    let landed = bed.snapshot(Remote).mailbox("INBOX").message("large").content.clone();
+    assert_eq!(landed, bed.snapshot(Local).mailbox("INBOX").message("large").content);
+    bed.check_quiet();
+}
+
+#[test]
+fn s048_what_a_full_side_does_not_take_arrives_once_there_is_room() {
+    let full = Options {
+        plugins: Some(("quota", "quota imap_quota")),
+        extra:
+            "plugin {\n  quota = count:user\n  quota_vsizes = yes\n  quota_grace = 0\n  quota_rule = *:storage=20K\n}\n"
+                .to_owned(),
+        ..Options::default()
+    };
+    let mut bed = in_line(&["old one", "old two"]);
+    bed.restart(Remote, full);
+    for number in 0..10 {
+        bed.on(Local)
+            .append("INBOX", &Made::with(&format!("n{number}"), &"Four thousand octets. ".repeat(180)).plain());
+    }
+    bed.expunge(Remote, "INBOX", "old one");
+    let run = bed.sync();
+    bed.check(run.status == 1, "something was left undone", &run);
+    let landed = tokens(&bed, "INBOX").remote.len() - 1;
+    bed.check((1..10).contains(&landed), &format!("{landed} of ten landed"), &run);
+    assert_eq!(tokens(&bed, "INBOX").local.len(), 11, "what is expunged there is expunged here, and nothing else");
+    let run = bed.sync();
+    bed.check(run.number(Remote, "copied") == 0, "it is as full as it was", &run);
+    bed.restart(Remote, Options::default());
+    let run = bed.settle();
+    assert_eq!(run.number(Remote, "copied"), 10 - landed as u64);
 }

@@ -64,6 +64,33 @@ fn s131_without_its_state_it_copies_nothing_twice_and_deletes_nothing() {
 }
 
 #[test]
+fn s132_an_old_backup_of_the_state_copies_nothing_twice_and_deletes_nothing() {
+    let bed = in_line(&["one", "two", "three", "four"]);
+    let backup = fs::read(bed.database()).unwrap();
+    bed.put(Local, "INBOX", "new, local");
+    bed.put(Remote, "INBOX", "new, remote");
+    bed.expunge(Local, "INBOX", "one");
+    bed.store(Remote, "INBOX", "two", "+FLAGS (\\Seen)");
+    bed.about(Local, "CREATE {}", &["fresh"]);
+    bed.put(Local, "fresh", "inside");
+    bed.sync_well();
+    bed.lose_state();
+    fs::write(bed.database(), &backup).unwrap();
+    let run = bed.sync_well();
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([0, 0], [0, 0]), "{}", bed.explain(&run));
+    bed.check_quiet();
+    assert_eq!(tokens(&bed, Remote), ["four", "new, local", "new, remote", "three", "two"]);
+    // What only one side has expunged since is still somebody's wish.
+    bed.lose_state();
+    fs::write(bed.database(), &backup).unwrap();
+    bed.expunge(Local, "INBOX", "three");
+    bed.expunge(Local, "INBOX", "new, local");
+    let run = bed.settle();
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([1, 0], [0, 1]), "{}", bed.explain(&run));
+    assert_eq!(tokens(&bed, Local), ["four", "new, local", "new, remote", "two"]);
+}
+
+#[test]
 fn s133_a_state_of_another_account_is_refused() {
     let mut bed = in_line(&["one", "two"]);
     drop(bed.servers.remote.witness_of("mallory"));

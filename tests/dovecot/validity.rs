@@ -3,6 +3,8 @@
 use interimap::mail::Side::{self, Local, Remote};
 
 use crate::support::bed::{Bed, Run};
+use crate::support::dovecot::{Dovecot, Options};
+use crate::support::imap::{Appended, Client, Fetched};
 use crate::support::mail::Writer;
 use crate::support::snapshot::Snapshot;
 
@@ -28,14 +30,17 @@ fn make_anew(bed: &Bed, side: Side) {
     let messages = client.fetch_all();
     client.run("UNSELECT");
     client.about("DELETE {}", &["box"]);
+    fill(&mut client, &messages);
+    assert_ne!(client.examine("box"), before, "a mailbox made anew has a new UIDVALIDITY");
+}
+
+fn fill(client: &mut Client, messages: &[Fetched]) {
     client.about("CREATE {}", &["box"]);
-    for message in &messages {
+    for message in messages {
         let flags: Vec<&str> = message.flags.iter().map(String::as_str).collect();
-        let flags = flags.join(" ");
-        let again = crate::support::imap::Appended { flags: &flags, date: Some(&message.date), body: &message.body };
+        let again = Appended { flags: &flags.join(" "), date: Some(&message.date), body: &message.body };
         client.append("box", &again);
     }
-    assert_ne!(client.examine("box"), before, "a mailbox made anew has a new UIDVALIDITY");
 }
 
 fn nothing_travels(bed: &Bed, run: &Run) {
@@ -90,4 +95,73 @@ fn s054_what_users_did_meanwhile_is_carried_over_once_the_messages_are_known_aga
     let after: Snapshot = bed.snapshot(Remote);
     assert_eq!(after.mailbox("box").messages.len(), 32);
     assert!(after.mailbox("box").flags(&token).contains("todo"));
+}
+
+#[test]
+fn s055_a_uid_validity_that_decreases_and_comes_back_is_another_one_each_time() {
+    let bed = in_line();
+    let validity = |bed: &Bed| bed.on(Remote).examine("box");
+    let first = validity(&bed);
+    for (number, next) in [4242, first, 4242, first].into_iter().enumerate() {
+        bed.servers.remote.doveadm(&["mailbox", "update", "-u", bed.user, "--uid-validity", &next.to_string(), "box"]);
+        assert_eq!(validity(&bed), next);
+        let before = bed.snapshot(Local);
+        let messages = &before.mailbox("box").messages;
+        let (gone, changed) = (&messages[0].content.token, &messages[1].content.token);
+        bed.put(Remote, "box", &format!("new {number}"));
+        bed.store(Local, "box", changed, "+FLAGS (\\Flagged)");
+        bed.expunge(Local, "box", gone);
+        let run = bed.settle();
+        assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([1, 0], [0, 1]), "{}", bed.explain(&run));
+        assert!(bed.snapshot(Remote).mailbox("box").flags(changed).contains("flagged"));
+    }
+}
+
+#[test]
+fn s120_another_server_with_the_same_mail_takes_over() {
+    let bed = in_line();
+    let mut client = bed.on(Remote);
+    client.examine("box");
+    let messages = client.fetch_all();
+    let successor = Dovecot::start(Options::default());
+    fill(&mut successor.witness_of(bed.user), &messages);
+    bed.proxies.remote.point_at(successor.port());
+    bed.put(Local, "box", "meanwhile");
+    let run = bed.sync();
+    bed.check(run.status == 0, "the run must end well", &run);
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([0, 1], [0, 0]), "{}", bed.explain(&run));
+    let run = bed.sync();
+    nothing_travels(&bed, &run);
+    // And back.
+    bed.proxies.remote.point_at(bed.servers.remote.port());
+    let run = bed.settle();
+    assert_eq!((run.numbers("copied"), run.numbers("expunged")), ([0, 1], [0, 0]), "{}", bed.explain(&run));
+}
+
+/// In line, backed up, in line again with mail that the backup does not hold, and restored from the backup.
+fn restored(side: Side) -> Bed {
+    let mut bed = in_line();
+    let place = tempfile::tempdir().unwrap();
+    let backup = place.path().join("backup");
+    bed.back_up(side, &backup);
+    for number in 0..3 {
+        bed.put(Local, "box", &format!("after the backup {number}, local"));
+        bed.put(Remote, "box", &format!("after the backup {number}, remote"));
+    }
+    let token = bed.snapshot(Local).mailbox("box").messages[0].content.token.clone();
+    bed.store(Local, "box", &token, "+FLAGS (\\Answered)");
+    bed.sync_well();
+    bed.back_up(side, &backup);
+    bed
+}
+
+#[test]
+fn s136_a_server_restored_from_a_backup_gets_back_what_it_lost() {
+    for side in Side::BOTH {
+        let bed = restored(side);
+        let run = bed.settle();
+        assert_eq!(run.number(side, "copied"), 6, "{}", bed.explain(&run));
+        assert_eq!(run.number(side.other(), "copied"), 0);
+        assert_eq!(run.numbers("expunged"), [0, 0]);
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -228,6 +228,49 @@ impl Bed {
             self.check_manners(side, &run);
         }
         run
+    }
+
+    /// The most memory that a run of `sync` had at any time, in KiB. The run must end well.
+    pub(crate) fn peak_of_a_run(&self) -> u64 {
+        for side in Side::BOTH {
+            self.proxies[side].forget();
+        }
+        let mut running = self.start(&["sync"]);
+        let status = format!("/proc/{}/status", running.child.id());
+        let mut peak = 0;
+        while running.runs() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok());
+            peak = peak.max(now.unwrap_or(0));
+            sleep(Duration::from_millis(1));
+        }
+        let run = running.finish();
+        self.check(run.status == 0, "the run must end well", &run);
+        for side in Side::BOTH {
+            self.proxies[side].settle();
+        }
+        peak
+    }
+
+    /// Replaces all mail of a side by what `directory` holds, or puts a copy of it there if there is no such directory.
+    /// The server is down meanwhile.
+    pub(crate) fn back_up(&mut self, side: Side, directory: &Path) {
+        let (stored, kept) = (self.servers[side].home(self.user), directory);
+        self.servers[side].stop();
+        let copy = |from: &Path, to: &Path| {
+            let copied = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+            assert!(copied.success(), "{} was not copied", from.display());
+        };
+        match kept.exists() {
+            false => copy(&stored, kept),
+            true => {
+                fs::remove_dir_all(&stored).unwrap();
+                copy(kept, &stored);
+            }
+        }
+        self.servers[side].start_again();
+        self.proxies[side].point_at(self.servers[side].port());
     }
 
     /// Checks what no run may ever do, whatever else the test is about.

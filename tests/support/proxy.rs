@@ -191,6 +191,13 @@ impl Proxy {
         }
     }
 
+    /// How many octets the client said on the first connection up to the end of that text.
+    pub(crate) fn said_up_to(&self, text: &str) -> u64 {
+        let said = self.shared.lock().connections[0].all(Direction::ToServer);
+        let start = said.windows(text.len()).position(|window| window == text.as_bytes()).expect("it was said");
+        (start + text.len()) as u64
+    }
+
     /// The commands that the client sent in the clear, without tags and literals.
     pub(crate) fn commands(&self) -> Vec<String> {
         let state = self.shared.lock();

@@ -47,7 +47,7 @@ pub struct RenameStep {
 pub enum RenameKind {
     /// The user's wish.
     Wanted,
-    /// Out of the way of another one: two mailboxes have exchanged names.
+    /// Out of the way: two mailboxes have exchanged names, or one has become its own child.
     Interim,
 }
 
@@ -251,6 +251,7 @@ fn rename_steps(
         Side::Remote => policy.names.across(Side::Local, name),
     };
     let mut names: BTreeSet<MailboxName> = view.rosters[side].names.iter().cloned().collect();
+    let held: BTreeSet<&MailboxName> = view.rosters[side].mailboxes.values().map(|standing| &standing.name).collect();
     // Where each mailbox is in the simulation, and where it is to be; in the side's own words.
     let mut travels: BTreeMap<MailboxKey, (MailboxName, MailboxName)> = BTreeMap::new();
     for (key, own) in found.iter().filter(|(_, own)| own.part == Part::Taken) {
@@ -270,9 +271,13 @@ fn rename_steps(
         if pending.is_empty() {
             break;
         }
-        // Children come along, and what is there already may not be in their way either.
+        // A level without a mailbox makes room once nothing is below it any more.
+        let is_level = |name: &MailboxName| !held.contains(name) && !names.iter().any(|other| other.is_below(name));
+        // Children come along, and what is there already may not be in their way either. Below itself no server renames a
+        // mailbox (seen in 2026).
         let free = |from: &MailboxName, to: &MailboxName| {
-            names.iter().filter_map(|name| name.renamed(from, to)).all(|new| !names.contains(&new))
+            let mut new = names.iter().filter_map(|name| name.renamed(from, to));
+            !to.is_below(from) && new.all(|new| !names.contains(&new) || is_level(&new))
         };
         // Parents first: their children may arrive by themselves.
         let next = pending.iter().filter(|(_, is, to)| free(is, to)).min_by_key(|(_, is, _)| is.levels().count());

@@ -152,6 +152,20 @@ fn renames_are_renames() {
             "remote p>q; remote q/a>p/a; #1=q; p/a #2; q #1",
         ),
         (
+            "s089 its own child",
+            "a:2,12",
+            "(a) a/x:2",
+            "a:12",
+            "remote a>interimap-renaming-1; remote interimap-renaming-1>a/x; #1=a/x; a/x #1",
+        ),
+        (
+            "s089 its own parent",
+            "a/x:2,12",
+            "a:2",
+            "(a) a/x:12",
+            "remote a/x>interimap-renaming-1; remote interimap-renaming-1>a; #1=a; a #1",
+        ),
+        (
             "s088 exchanged",
             "a:2,12 b:3,13",
             "a:3 b:2",

@@ -294,6 +294,7 @@ impl Look {
             let text = format!("the server reports more than {MESSAGES_LIMIT} messages in {name}");
             return Err(Error::mailbox(Cause::Limit, text));
         }
+        self.selected.check_uids(name)?;
         let mut status = self.selected.status().map_err(|what| unsaid(name, what))?;
         if let Question::Changes { since, modseq } = self.question {
             let resumable = status.uid_validity == since.uid_validity

@@ -3,7 +3,7 @@
 use super::connection::{Completion, Incoming};
 use super::response::{Code, Response};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Access, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
+use crate::mail::{Access, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
 use crate::store::{Cause, Error, Reach, UidScope};
 
 /// How long a set of UIDs in a command may be, in octets: RFC 7162 §4 asks for lines of 8192 at most.
@@ -19,6 +19,7 @@ pub(super) struct Selected {
     pub(super) messages: Option<u32>,
     permanent_flags: Option<PermanentFlags>,
     access: Option<Access>,
+    uids_not_sticky: bool,
 }
 
 impl Selected {
@@ -32,6 +33,7 @@ impl Selected {
             Code::PermanentFlags(flags) => self.permanent_flags = Some(flags.clone()),
             Code::ReadOnly => self.access = Some(Access::ReadOnly),
             Code::ReadWrite => self.access = Some(Access::ReadWrite),
+            Code::UidNotSticky => self.uids_not_sticky = true,
             _ => {}
         }
     }
@@ -44,6 +46,18 @@ impl Selected {
             highest_modseq: self.highest_modseq.flatten(),
             messages: self.messages.ok_or("EXISTS")?,
         })
+    }
+
+    /// Whether UIDs mean something beyond this session: where they do not (RFC 4315 §2), nothing can be remembered of the
+    /// mailbox and nothing be named in it, so it is left alone.
+    pub(super) fn check_uids(&self, mailbox: &MailboxName) -> Result<(), Error> {
+        match self.uids_not_sticky {
+            true => {
+                let text = format!("the server does not keep the UIDs of {mailbox} (UIDNOTSTICKY)");
+                Err(Error::mailbox(Cause::CannotHold, text).for_good())
+            }
+            false => Ok(()),
+        }
     }
 
     /// Whether the mailbox can be changed.
@@ -86,6 +100,7 @@ impl ImapStore {
             self.selection = Selection::Nothing;
             return Err(completion.refusal(Reach::Mailbox, &format!("to open {}", scope.name)));
         }
+        selected.check_uids(&scope.name)?;
         match selected.uid_validity {
             Some(uid_validity) if uid_validity == scope.uid_validity => {
                 self.selection = Selection::Mailbox(scope.clone());

@@ -10,6 +10,9 @@ use super::store::ImapStore;
 use crate::mail::{Flag, FlagChange, FlagSet, ModSeq, Uid, UidSet};
 use crate::store::{Cause, Error, Stored};
 
+/// How long the flags in a command may be, in octets: half of a line, the other half is for the messages.
+const FLAGS_LIMIT: usize = SET_LIMIT / 2;
+
 /// One STORE command.
 #[derive(Clone, Debug)]
 struct Change {
@@ -162,19 +165,19 @@ impl ImapStore {
 }
 
 /// The commands for these changes: what is done first, under the condition, and what follows where a group adds and
-/// removes.
+/// removes, or has more flags than a line takes.
 fn steps(changes: &[(UidSet, FlagChange)], unchanged_since: Option<ModSeq>) -> (Vec<Change>, Vec<Change>) {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for (uids, change) in changes {
-        let mut parts = [('+', &change.add), ('-', &change.remove)].into_iter().filter(|(_, flags)| !flags.is_empty());
-        for (steps, condition) in [(&mut first, unchanged_since), (&mut second, None)] {
-            let Some((sign, flags)) = parts.next() else { continue };
-            steps.extend(uids.split(SET_LIMIT).into_iter().map(|uids| Change {
-                uids,
-                sign,
-                flags: flags.clone(),
-                unchanged_since: condition,
-            }));
+        let parts = [('+', &change.add), ('-', &change.remove)];
+        let parts = parts
+            .into_iter()
+            .flat_map(|(sign, flags)| flags.split(FLAGS_LIMIT).into_iter().map(move |flags| (sign, flags)));
+        for (at, (sign, flags)) in parts.enumerate() {
+            let (steps, unchanged_since) = if at == 0 { (&mut first, unchanged_since) } else { (&mut second, None) };
+            let set_limit = SET_LIMIT.saturating_sub(flags.to_string().len());
+            let change = |uids| Change { uids, sign, flags: flags.clone(), unchanged_since };
+            steps.extend(uids.split(set_limit).into_iter().map(change));
         }
     }
     (first, second)
