@@ -243,9 +243,9 @@ fn s129_two_synchronizers_of_one_pair_come_to_rest() {
 fn s130_a_ring_of_three_comes_to_rest_without_a_copy_too_many() {
     let servers: [Arc<Mutex<Server>>; 3] = Default::default();
     let mut ring = [0, 1, 2].map(|at: usize| World::between(&servers[at], &servers[(at + 1) % 3]));
-    for at in 0..3 {
-        ring[at].at(Side::Local).deliver(at as u32, "");
-        ring[at].at(Side::Local).deliver(9, "\\Seen");
+    for (number, world) in (0..).zip(&ring) {
+        world.at(Side::Local).deliver(number, "");
+        world.at(Side::Local).deliver(9, "\\Seen");
     }
     come_to_rest(&mut ring);
     ring[1].at(Side::Local).deliver(7, "");
