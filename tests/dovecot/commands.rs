@@ -98,7 +98,7 @@ fn a_repair_of_what_is_in_line_finds_nothing() {
 }
 
 #[test]
-fn a_repair_mends_a_memory_that_is_wrong_and_copies_nothing() {
+fn s062_a_repair_mends_a_memory_that_is_wrong_and_copies_nothing() {
     let bed = Bed::new();
     for token in ["one", "two", "three"] {
         bed.put(Local, "INBOX", token);
