@@ -4,6 +4,7 @@
 mod contract;
 
 #[path = "support/memory.rs"]
+#[expect(dead_code, reason = "what its servers do wrong is for the model")]
 #[expect(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking; the model uses it from inside")]
 mod memory;
 
