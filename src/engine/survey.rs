@@ -245,8 +245,14 @@ impl Look {
                 Silence::Unchanged { vanished } => !vanished.contains(uid),
                 Silence::Gone => seen.messages.contains_key(&uid),
             };
-            let pairs = run.state.pairs_touching(self.key, side, &around)?.into_values();
-            let newest = pairs.filter(|pair| is_there(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
+            let pairs = run.state.pairs_touching(self.key, side, &around)?;
+            // What only came back from our own appends says nothing new.
+            let known: UidSet = pairs.values().map(|pair| pair.uids[side]).collect();
+            if !seen.messages.keys().any(|uid| uid.get() >= was && !known.contains(*uid)) {
+                continue;
+            }
+            let newest =
+                pairs.into_values().filter(|pair| is_there(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
             let Some(newest) = newest else { continue };
             let uid = newest.uids[side];
             let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
