@@ -47,7 +47,8 @@ pub(super) enum Uids {
     Valid,
     /// They should, but `repair` makes sure: a message is the one that is remembered if its fingerprint is.
     Doubted,
-    /// They do not: UIDVALIDITY is another one, or numbers went backwards, which means a server restored from a backup.
+    /// They do not: UIDVALIDITY is another one, or numbers went backwards, or another message has the UID of one that is
+    /// remembered, which means a server restored from a backup.
     Void,
 }
 
@@ -76,6 +77,51 @@ impl Look {
         }
     }
 
+    /// Where mail has arrived on a side, asks for the newest message that is remembered there. A server restored from a
+    /// backup gives new mail the UIDs of what it lost, and once there is enough of it no number goes backwards.
+    pub(super) async fn sample(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
+        /// How far around the checkpoint the newest message is looked for: copies of the run before lie above it.
+        const REACH: u32 = 256;
+        for side in Side::BOTH {
+            let (Some(seen), Some(checkpoint)) = (&self.seen[side], self.checkpoints[side]) else { continue };
+            let (was, is) = (checkpoint.uid_next.get(), seen.status.uid_next.get());
+            if self.given_up || uids_of(&checkpoint, &seen.status) == Uids::Void || is <= was {
+                continue;
+            }
+            let bounds = [was.saturating_sub(REACH).max(1), was.saturating_add(REACH)].map(Uid::new);
+            let [Some(first), Some(last)] = bounds else { continue };
+            let mut around = UidSet::new();
+            around.insert_range(first..=last);
+            let is_there = |uid: Uid| match &seen.silence {
+                Silence::Unchanged { vanished } => !vanished.contains(uid),
+                Silence::Gone => seen.messages.contains_key(&uid),
+            };
+            let pairs = run.state.pairs_touching(self.key, side, &around)?;
+            // What only came back from our own appends says nothing new.
+            let known: UidSet = pairs.values().map(|pair| pair.uids[side]).collect();
+            if !seen.messages.keys().any(|uid| uid.get() >= was && !known.contains(*uid)) {
+                continue;
+            }
+            let newest =
+                pairs.into_values().filter(|pair| is_there(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
+            let Some(newest) = newest else { continue };
+            let uid = newest.uids[side];
+            let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
+            match run.stores[side].fingerprints(&scope, &UidSet::from_iter([uid])).await {
+                // Servers may tell another size or date than they were given, but no other header.
+                Ok(prints) if prints.get(&uid).is_some_and(|print| print.header != newest.fingerprint.header) => {
+                    self.uids[side] = Uids::Void;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.given_up = true;
+                    run.store_trouble(side, Some(&self.place.name), error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Judges what was seen first: is it believable, do the remembered UIDs still hold, is more needed?
     pub(super) fn weigh(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
         if self.given_up {
@@ -83,8 +129,8 @@ impl Look {
         }
         for side in Side::BOTH {
             let Some(seen) = &self.seen[side] else { continue };
-            if let Some(checkpoint) = self.checkpoints[side] {
-                self.uids[side] = uids_of(&checkpoint, &seen.status);
+            if self.checkpoints[side].is_some_and(|checkpoint| uids_of(&checkpoint, &seen.status) == Uids::Void) {
+                self.uids[side] = Uids::Void;
             }
             let doubted = run.order.scrutiny == Scrutiny::Everything && self.checkpoints[side].is_some();
             if doubted && self.uids[side] == Uids::Valid {

@@ -46,6 +46,7 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
     run.listener.hear(Event::Listed { mailboxes: tree.places.len(), changed: looks.len() });
     observe(run, &mut looks, Depth::SinceCheckpoint).await?;
     for look in &mut looks {
+        look.sample(run).await?;
         look.weigh(run)?;
     }
     observe(run, &mut looks, Depth::Everything).await?;

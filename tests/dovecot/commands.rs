@@ -137,7 +137,7 @@ fn a_mailbox_that_is_nowhere_is_told_without_a_side() {
 }
 
 #[test]
-fn a_repair_mends_a_memory_that_is_wrong_and_copies_nothing() {
+fn s062_a_repair_mends_a_memory_that_is_wrong_and_copies_nothing() {
     let bed = Bed::new();
     for token in ["one", "two", "three"] {
         bed.put(Local, "INBOX", token);

@@ -165,3 +165,18 @@ fn s136_a_server_restored_from_a_backup_gets_back_what_it_lost() {
         assert_eq!(run.numbers("expunged"), [0, 0]);
     }
 }
+
+#[test]
+fn s136_also_where_new_mail_has_taken_the_numbers_of_what_it_lost() {
+    for side in Side::BOTH {
+        let bed = restored(side);
+        for number in 0..9 {
+            bed.put(side, "box", &format!("after the restoration {number}"));
+        }
+        let run = bed.settle();
+        assert_eq!(run.number(side, "copied"), 6, "{}", bed.explain(&run));
+        assert_eq!(run.number(side.other(), "copied"), 9);
+        assert_eq!(run.numbers("expunged"), [0, 0]);
+        assert_eq!(bed.snapshot(Local).mailbox("box").messages.len(), 45);
+    }
+}

@@ -300,7 +300,7 @@ fn a_user_acts_meanwhile(side: Side) -> Tally {
 
 /// A mailbox is rebuilt under a new UIDVALIDITY while messages come, go and change; the recovery is cut off anywhere.
 #[test]
-fn a_new_uidvalidity_copies_and_deletes_nothing() {
+fn s052_s053_s054_a_new_uidvalidity_copies_and_deletes_nothing() {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
     while choices.another() {
@@ -347,7 +347,7 @@ fn a_new_uidvalidity_copies_and_deletes_nothing() {
 
 /// Mailboxes are renamed, deleted and created on both sides; the run is cut off anywhere.
 #[test]
-fn mailboxes_follow_without_losing_a_message() {
+fn s080_s081_s085_s087_mailboxes_follow_without_losing_a_message() {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
     while choices.another() {
@@ -414,7 +414,7 @@ fn mailboxes_follow_without_losing_a_message() {
 
 /// Both sides already hold mail when they first meet; the run is cut off anywhere.
 #[test]
-fn two_filled_sides_are_paired_and_not_doubled() {
+fn s079_s131_two_filled_sides_are_paired_and_not_doubled() {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
     while choices.another() {
@@ -480,7 +480,7 @@ fn a_quiet_run_commits_nothing() {
 
 /// A side that keeps only `\Seen`, and no keyword that it does not know.
 #[test]
-fn a_flag_that_a_side_cannot_keep_is_neither_lost_nor_deleted() {
+fn s015_a_flag_that_a_side_cannot_keep_is_neither_lost_nor_deleted() {
     for poor in Side::BOTH {
         let mut world = World::in_line(OBSERVERS[0]);
         world.at(poor).keeps_only("\\Seen");

@@ -581,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exceeds_a_limit_ends_the_connection() {
+    fn s046_what_exceeds_a_limit_ends_the_connection() {
         let large = |size, limit| FrameError::LiteralTooLarge { size, limit };
         let long = |limit| FrameError::LineTooLong { limit };
         let numbers = |line: &str, octets| [line.as_bytes(), &b"1,".repeat(octets / 2)].concat();
@@ -656,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_follows_what_arrived_and_is_given_back() {
+    fn s046_memory_follows_what_arrived_and_is_given_back() {
         for announcement in ["* 1 FETCH (BODY[] {9000000000}\r\nabc", "* 1 FETCH (BODY[HEADER] {4194304}\r\nabc"] {
             let (_, error, framer) = cut(announcement.as_bytes(), &[usize::MAX]);
             assert_eq!(error, None);
