@@ -202,7 +202,7 @@ fn read_database(
     if !reader.holds("database") {
         return Some(state_directory?.join(format!("{name}.db")));
     }
-    let text = reader.line("database", "~/.local/share/interimap/work.db")?;
+    let text = reader.line("database", "~/.local/share/interimap/mail.db")?;
     let base = state_directory.unwrap_or_else(|| around.base.clone());
     match around.environment.expand(text.get_ref(), &base) {
         Ok(path) => Some(path),

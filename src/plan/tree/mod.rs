@@ -198,8 +198,10 @@ fn plan_one_sided(
     }
     // It cannot be deleted (RFC 9051 §6.3.5): what is missing is not the mailbox, but a line of the listing.
     if found.name.is_inbox() {
-        let text = format!("the {missing_on} side lists no INBOX, so nothing is done with it");
-        plan.troubles.push(TreeTrouble { side: missing_on, mailbox: standing.name.clone(), text });
+        let mut place = place(policy, Some(remembered), &found.name, Both::from_fn(here));
+        place.at[missing_on] = Presence::Here(found.name.clone(), None);
+        place.subscription = None;
+        plan.places.push(place);
         return;
     }
     if !policy.carries(missing_on, Flow::Gone) {

@@ -105,7 +105,7 @@ fn trees_meet() {
         ("s080 deleted here", "INBOX:1,11 a:2,12", "INBOX:1", "INBOX:11 a:12", "delete remote a; INBOX #1"),
         ("deleted there", "INBOX:1,11 a:2,12", "INBOX:1 a:2", "INBOX:11", "delete local a; INBOX #1"),
         ("s083 deleted on both", "INBOX:1,11 a:2,12", "INBOX:1", "INBOX:11", "forget #2; INBOX #1"),
-        ("s084 an empty listing", "INBOX:1,11 a:2,12", "", "INBOX:11 a:12", "! local INBOX; ! local a"),
+        ("s084 an empty listing", "INBOX:1,11 a:2,12", "", "INBOX:11 a:12", "INBOX #1; ! local a"),
         ("a creation that was cut off", "INBOX:1,11 a:2,-", "INBOX:1 a:2", "INBOX:11", "INBOX #1; create remote a #2"),
         (
             "s103 a parent that became a level",
