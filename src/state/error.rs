@@ -197,14 +197,14 @@ mod tests {
 
     #[test]
     fn what_may_not_be_written_says_what_to_do() {
-        let path = Path::new("/d/work.db");
+        let path = Path::new("/d/mail.db");
         let read_only = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None);
         let next = "see whose it is and who may write there, or name another \"database\"";
         assert_eq!(
             Error::from_sqlite(path, read_only).to_string(),
-            format!("cannot write /d/work.db: permission denied; {next}")
+            format!("cannot write /d/mail.db: permission denied; {next}")
         );
         let denied = Error::from_io("create", path)(io::ErrorKind::NotADirectory.into());
-        assert_eq!(denied.to_string(), format!("cannot create /d/work.db: not a directory; {next}"));
+        assert_eq!(denied.to_string(), format!("cannot create /d/mail.db: not a directory; {next}"));
     }
 }
