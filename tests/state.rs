@@ -229,8 +229,8 @@ fn pairs_come_back_as_they_were_written() {
     state
         .commit(|change| {
             change.set_flags(first, &FlagSet::parse("\\Draft x"))?;
-            change.set_uid(first, Side::Local, Uid::MAX)?;
-            change.set_uid(first, Side::Remote, Uid::MIN)?;
+            change.set_uids(key, Side::Local, &BTreeMap::from([(first, Uid::MAX)]))?;
+            change.set_uids(key, Side::Remote, &BTreeMap::from([(first, Uid::MIN)]))?;
             change.forget_pair(last)?;
             change.forget_pair(last)
         })
@@ -242,7 +242,7 @@ fn pairs_come_back_as_they_were_written() {
     assert_eq!(state.pairs(key).unwrap(), wanted);
     assert_eq!(state.remembered().unwrap().remove(0).pairs, 35);
 
-    state.commit(|change| change.forget_pairs(key)).unwrap();
+    state.commit(|change| wanted.keys().try_for_each(|id| change.forget_pair(*id))).unwrap();
     assert_eq!(state.pairs(key).unwrap(), BTreeMap::new());
     assert_eq!(state.remembered().unwrap().remove(0).pairs, 0);
 }
@@ -378,8 +378,9 @@ fn what_contradicts_the_state_is_refused_and_nothing_of_it_is_kept() {
             let fingerprint = Fingerprint { size: 1 << 63, ..fingerprint(5) };
             change.add_pair(key, &Pair { fingerprint, ..pair(5, 5) }).map(drop)
         }),
-        ("a UID of another pair", |change, _, first| change.set_uid(first, Side::Local, uid(2))),
-        ("no such pair to move", |change, _, _| change.set_uid(PairId(99), Side::Local, uid(9))),
+        ("a UID of another pair", |change, key, first| {
+            change.set_uids(key, Side::Local, &BTreeMap::from([(first, uid(2))]))
+        }),
         ("no such pair to flag", |change, _, _| change.set_flags(PairId(99), &FlagSet::new())),
         ("no such pair among many", |change, key, first| {
             change.set_uids(key, Side::Local, &BTreeMap::from([(first, uid(9)), (PairId(99), uid(8))]))

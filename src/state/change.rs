@@ -87,34 +87,12 @@ impl Change<'_> {
 
     /// Remembers a pair; neither of its UIDs may be in another pair of the mailbox.
     pub fn add_pair(&self, mailbox: MailboxKey, pair: &Pair) -> Result<PairId, Error> {
-        let Pair { uids, flags, fingerprint } = pair;
-        self.insert(
-            "INSERT INTO pair (mailbox, local_uid, remote_uid, flags, size, internal_date, header)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (
-                mailbox,
-                uids.local,
-                uids.remote,
-                flags,
-                Count(fingerprint.size),
-                fingerprint.internal_date,
-                fingerprint.header,
-            ),
-        )
-        .map(PairId)
+        self.put(mailbox, None, pair)
     }
 
     /// Remembers the flags that both sides now hold.
     pub fn set_flags(&self, pair: PairId, flags: &FlagSet) -> Result<(), Error> {
         self.update("UPDATE pair SET flags = ?2 WHERE id = ?1", (pair, flags))
-    }
-
-    /// Gives a pair another UID on one side, one that is free. Where UIDs are exchanged, see [`Change::set_uids`].
-    pub fn set_uid(&self, pair: PairId, side: Side, uid: Uid) -> Result<(), Error> {
-        match side {
-            Side::Local => self.update("UPDATE pair SET local_uid = ?2 WHERE id = ?1", (pair, uid)),
-            Side::Remote => self.update("UPDATE pair SET remote_uid = ?2 WHERE id = ?1", (pair, uid)),
-        }
     }
 
     /// Gives many pairs of a mailbox other UIDs on one side at once, as a new UIDVALIDITY needs. The new UIDs may be
@@ -130,7 +108,7 @@ impl Change<'_> {
         for (id, _) in &moved {
             self.forget_pair(*id)?;
         }
-        moved.iter().try_for_each(|(id, pair)| self.put_back(mailbox, *id, pair))
+        moved.iter().try_for_each(|(id, pair)| self.put(mailbox, Some(*id), pair).map(drop))
     }
 
     fn pair(&self, mailbox: MailboxKey, pair: PairId) -> Result<(PairId, Pair), Error> {
@@ -144,9 +122,10 @@ impl Change<'_> {
         })
     }
 
-    fn put_back(&self, mailbox: MailboxKey, id: PairId, pair: &Pair) -> Result<(), Error> {
+    /// Puts a pair in, under the key it had, or under a new one.
+    fn put(&self, mailbox: MailboxKey, id: Option<PairId>, pair: &Pair) -> Result<PairId, Error> {
         let Pair { uids, flags, fingerprint } = pair;
-        self.update(
+        self.insert(
             "INSERT INTO pair (id, mailbox, local_uid, remote_uid, flags, size, internal_date, header)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
@@ -160,16 +139,12 @@ impl Change<'_> {
                 fingerprint.header,
             ),
         )
+        .map(PairId)
     }
 
     /// Forgets a pair; one that is not remembered is forgotten already.
     pub fn forget_pair(&self, pair: PairId) -> Result<(), Error> {
         self.delete("DELETE FROM pair WHERE id = ?1", [pair])
-    }
-
-    /// Forgets all pairs of a mailbox.
-    pub fn forget_pairs(&self, mailbox: MailboxKey) -> Result<(), Error> {
-        self.delete("DELETE FROM pair WHERE mailbox = ?1", [mailbox])
     }
 
     /// Remembers that a message is about to be appended; there is one intent for it at most.
@@ -304,7 +279,6 @@ mod tests {
         ForgetMailbox(i64),
         AddPair(i64, u32, u32),
         ForgetPair(i64),
-        ForgetPairs(i64),
         MovePairs(i64, Side),
         AddIntent(i64, Side, u32),
         DropIntent(i64),
@@ -322,7 +296,6 @@ mod tests {
             1 => key().prop_map(Step::ForgetMailbox),
             8 => (key(), uid(), uid()).prop_map(|(key, local, remote)| Step::AddPair(key, local, remote)),
             3 => row().prop_map(Step::ForgetPair),
-            1 => key().prop_map(Step::ForgetPairs),
             2 => (key(), side()).prop_map(|(key, side)| Step::MovePairs(key, side)),
             5 => (key(), side(), uid()).prop_map(|(key, side, uid)| Step::AddIntent(key, side, uid)),
             2 => row().prop_map(Step::DropIntent),
@@ -362,7 +335,6 @@ mod tests {
                 change.add_pair(MailboxKey(key), &Pair { uids, flags, fingerprint }).map(drop)
             }
             Step::ForgetPair(pair) => change.forget_pair(PairId(pair)),
-            Step::ForgetPairs(key) => change.forget_pairs(MailboxKey(key)),
             Step::MovePairs(key, side) => change.set_uids(MailboxKey(key), side, &moved),
             Step::AddIntent(key, from, number) => {
                 let target_uid_validity = UidValidity::new(1).unwrap();
