@@ -315,6 +315,15 @@ fn a_password_is_taken_from_the_environment_and_shown_nowhere() {
 }
 
 #[test]
+fn a_tunnel_command_gets_no_password() {
+    let tunnel = "type = \"tunnel\"\ncommand = \"echo \\\"* BYE <$INTERIMAP_REMOTE_PASSWORD>\\\"\"";
+    let home = Home::with(&account("work", tunnel));
+    let child = home.command(&["check"]).env("INTERIMAP_REMOTE_PASSWORD", "geheim").spawn().unwrap();
+    let ended = ended(child, home.path());
+    assert!(ended.stderr.contains("<>") && !ended.stderr.contains("geheim"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_failing_password_command_is_told_in_its_own_words() {
     let (port, heard) = greeting_server();
     let home = Home::with(&account("work", &plain(port, "password-command = \"echo 'no key' >&2; exit 2\"")));

@@ -30,11 +30,19 @@ pub(super) struct Tunnel {
     listener: Option<JoinHandle<()>>,
 }
 
+/// The environment variables that may hold a password.
+const SECRETS: [&str; 2] = ["INTERIMAP_LOCAL_PASSWORD", "INTERIMAP_REMOTE_PASSWORD"];
+
 impl Tunnel {
     /// Starts `sh -c command`.
     pub(super) fn start(command: &str, stderr: TunnelStderr) -> Result<(Tunnel, Join<ChildStdout, ChildStdin>), Error> {
         let failed = || Error::side(Cause::Unreachable, "the tunnel command cannot be started");
-        let mut child = Command::new("/bin/sh")
+        let mut shell = Command::new("/bin/sh");
+        // The passwords of our own sides are no business of the command, nor of what it starts elsewhere.
+        for name in SECRETS {
+            shell.env_remove(name);
+        }
+        let mut child = shell
             .arg("-c")
             .arg(command)
             .stdin(Stdio::piped())
