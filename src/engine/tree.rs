@@ -10,7 +10,6 @@ use crate::plan::{
 use crate::store::{self, UidScope, Wanted};
 
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
-use super::look::uids_in;
 use super::survey::Mode;
 use super::{Halt, Run};
 
@@ -231,32 +230,25 @@ pub(super) async fn rename(
 async fn make_sure_of_deletions(run: &mut Run<'_>, tree: &mut TreePlan) -> Result<(), Halt> {
     let mut sure = Vec::new();
     for deletion in std::mem::take(&mut tree.deletions) {
-        match deletion.condition == DeletionCondition::None || holds_nothing_new(run, &deletion).await? {
-            true => sure.push(deletion),
-            false if deletion.again == Creation::Refused => run.trouble(Trouble {
-                reach: Extent::Message,
-                side: Some(deletion.side.other()),
-                mailbox: Some(deletion.remembered.name.clone()),
-                cause: TroubleCause::Mailbox,
-                text: format!(
-                    "it was deleted here, but the {} side holds messages in it that were never here, and it may not be created again: it is left as it is",
-                    deletion.side
-                ),
-            }),
-            false => {
-                run.trouble(Trouble {
-                    reach: Extent::Message,
-                    side: Some(deletion.side.other()),
-                    mailbox: Some(deletion.remembered.name.clone()),
-                    cause: TroubleCause::Mailbox,
-                    text: format!(
-                        "it was deleted here, but the {} side holds messages in it that were never here: it is created again, with everything in it",
-                        deletion.side
-                    ),
-                });
-                tree.forgets.push((deletion.remembered.key, deletion.remembered.name));
-                tree.places.push(deletion.otherwise);
-            }
+        if deletion.condition == DeletionCondition::None || holds_nothing_new(run, &deletion).await? {
+            sure.push(deletion);
+            continue;
+        }
+        let end = match deletion.again {
+            Creation::Allowed => ": it is created again, with everything in it",
+            Creation::Refused => ", and it may not be created again: it is left as it is",
+        };
+        let side = deletion.side;
+        run.trouble(Trouble {
+            reach: Extent::Message,
+            side: Some(side.other()),
+            mailbox: Some(deletion.remembered.name.clone()),
+            cause: TroubleCause::Mailbox,
+            text: format!("it was deleted here, but the {side} side holds messages in it that were never here{end}"),
+        });
+        if deletion.again == Creation::Allowed {
+            tree.forgets.push((deletion.remembered.key, deletion.remembered.name));
+            tree.places.push(deletion.otherwise);
         }
     }
     tree.deletions = sure;
@@ -281,5 +273,5 @@ pub(super) async fn holds_nothing_new(run: &mut Run<'_>, deletion: &Deletion) ->
     Ok(seen.status.uid_validity == checkpoint.uid_validity
         && seen.status.uid_next >= checkpoint.uid_next
         && exists_equation_holds(&baseline, side, &seen, row.pairs)
-        && uids_in(&seen.messages).iter().all(|uid| baseline.by_uid(side).contains_key(&uid)))
+        && diff(&baseline, side, &seen).arrived.is_empty())
 }

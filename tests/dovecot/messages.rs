@@ -5,22 +5,12 @@ use std::time::Duration;
 use interimap::mail::Side::{Local, Remote};
 use interimap::mail::{Both, Side};
 
-use crate::support::bed::Bed;
+use crate::support::bed::{Bed, in_line};
 use crate::support::dovecot::{Options, USER};
 use crate::support::imap::Appended;
 use crate::support::mail::{Made, Writer};
 use crate::support::proxy::{Direction, Fault};
 use crate::support::scale;
-
-/// A bed whose sides hold these messages in INBOX and are in line.
-fn in_line(tokens: &[&str]) -> Bed {
-    let bed = Bed::new();
-    for token in tokens {
-        bed.put(Local, "INBOX", token);
-    }
-    bed.sync_well();
-    bed
-}
 
 /// The tokens in a mailbox of each side.
 fn tokens(bed: &Bed, mailbox: &str) -> Both<Vec<String>> {

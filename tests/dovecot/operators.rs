@@ -6,18 +6,9 @@ use std::time::Duration;
 
 use interimap::mail::Side::{self, Local, Remote};
 
-use crate::support::bed::{Bed, Link, Run};
+use crate::support::bed::{Bed, Link, Run, in_line};
 use crate::support::dovecot::PASSWORD;
 use crate::support::proxy::{Direction, Fault};
-
-fn in_line(tokens: &[&str]) -> Bed {
-    let bed = Bed::new();
-    for token in tokens {
-        bed.put(Local, "INBOX", token);
-    }
-    bed.sync_well();
-    bed
-}
 
 fn tokens(bed: &Bed, side: Side) -> Vec<String> {
     bed.snapshot(side).mailbox("INBOX").tokens().into_iter().map(str::to_owned).collect()

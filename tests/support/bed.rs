@@ -67,6 +67,16 @@ pub(crate) struct Running {
     stderr: JoinHandle<String>,
 }
 
+/// A bed whose sides hold these messages in INBOX and are in line.
+pub(crate) fn in_line(tokens: &[&str]) -> Bed {
+    let bed = Bed::new();
+    for token in tokens {
+        bed.put(Side::Local, "INBOX", token);
+    }
+    bed.sync_well();
+    bed
+}
+
 impl Bed {
     /// Two servers with nothing special about them, each reached through its proxy.
     pub(crate) fn new() -> Bed {
