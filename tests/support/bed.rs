@@ -16,6 +16,7 @@ use super::dovecot::{Dovecot, Options, PASSWORD, USER};
 use super::imap::Client;
 use super::mail::Made;
 use super::proxy::Proxy;
+use super::server::{Kind, Server};
 use super::snapshot::Snapshot;
 
 /// No run of a test takes longer.
@@ -35,7 +36,7 @@ pub(crate) enum Link {
 /// Two servers and what is needed to keep them in line.
 pub(crate) struct Bed {
     /// The servers.
-    pub(crate) servers: Both<Dovecot>,
+    pub(crate) servers: Both<Server>,
     /// The proxy before each.
     pub(crate) proxies: Both<Proxy>,
     /// How each server is reached.
@@ -85,7 +86,15 @@ impl Bed {
 
     /// Two servers with those options, each reached through its proxy.
     pub(crate) fn with(options: Both<Options>) -> Bed {
-        let servers = options.map(Dovecot::start);
+        Bed::before(options.map(|options| Server::Dovecot(Box::new(Dovecot::start(options)))))
+    }
+
+    /// Two servers of those kinds, each reached through its proxy.
+    pub(crate) fn between(kinds: Both<Kind>) -> Bed {
+        Bed::before(kinds.map(Kind::start))
+    }
+
+    fn before(servers: Both<Server>) -> Bed {
         let proxies = servers.as_ref().map(|server| Proxy::start(server.port()));
         let directory = tempfile::tempdir().unwrap();
         let links = Both { local: Link::Proxy, remote: Link::Proxy };
@@ -141,7 +150,7 @@ impl Bed {
         let mut client = self.on(side);
         client.select(from);
         let uid = client.find(token);
-        client.about(&format!("UID MOVE {uid} {{}}"), &[to]);
+        client.relocate(uid, to);
     }
 
     /// Runs a command about mailboxes, such as `CREATE {}`.

@@ -350,7 +350,7 @@ impl Editor {
         if twice {
             client.run(&format!("UID STORE {uid} {second} ({flag})"));
         }
-        client.run("UNSELECT");
+        client.unselect();
     }
 
     fn expunge(&mut self, side: Side, client: &mut Client) {
@@ -361,9 +361,8 @@ impl Editor {
         let _ = writeln!(self.log, "{side}: expunge {token} from {name}");
         client.select(&name);
         let uid = client.find(&token);
-        client.run(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
-        client.run(&format!("UID EXPUNGE {uid}"));
-        client.run("UNSELECT");
+        client.expunge(uid);
+        client.unselect();
         self.item(at, &token).gone_on.insert(side);
     }
 
@@ -410,7 +409,7 @@ impl Editor {
         client.select(&source);
         let uid = client.find(token);
         client.about(&format!("UID {word} {uid} {{}}"), &[&target]);
-        client.run("UNSELECT");
+        client.unselect();
         let fresh = Item { flags, fresh_on: Some(side), copies: 1, ..Item::default() };
         self.places[to].messages.insert(token.to_owned(), fresh);
         self.item(to, token);
