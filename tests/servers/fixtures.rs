@@ -1,7 +1,7 @@
 //! The servers themselves, before the program comes into it: each does what its kind does, and all understand the witness.
 
 use crate::support::dovecot::USER;
-use crate::support::server::Kind;
+use crate::support::kind::Kind;
 use crate::support::snapshot::Snapshot;
 
 /// Every kind, and some of what it must not announce.

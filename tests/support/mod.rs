@@ -9,10 +9,11 @@ pub(crate) mod editor;
 pub(crate) mod host;
 pub(crate) mod imap;
 pub(crate) mod keeper;
+pub(crate) mod kind;
 pub(crate) mod mail;
+pub(crate) mod manners;
 pub(crate) mod proxy;
 pub(crate) mod random;
-pub(crate) mod server;
 pub(crate) mod snapshot;
 
 /// How much longer than usual the tests may take: `INTERIMAP_TEST_SCALE`, 1 where it is not set.
