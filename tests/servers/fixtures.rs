@@ -1,7 +1,11 @@
 //! The servers themselves, before the program comes into it: each does what its kind does, and all understand the witness.
 
+use interimap::mail::{Both, Side};
+
 use crate::support::dovecot::USER;
+use crate::support::editor::Editor;
 use crate::support::kind::Kind;
+use crate::support::mail::Made;
 use crate::support::snapshot::Snapshot;
 
 /// Every kind, and some of what it must not announce.
@@ -33,8 +37,8 @@ fn each_kind_keeps_its_mail_over_a_restart() {
         let mut server = kind.start();
         let mut client = server.witness_of(USER);
         client.about("CREATE {}", &["Größe"]);
-        client.append("Größe", &crate::support::mail::Made::simple("one").flagged("\\Seen todo"));
-        client.append("Größe", &crate::support::mail::Made::simple("two").plain());
+        client.append("Größe", &Made::simple("one").flagged("\\Seen todo"));
+        client.append("Größe", &Made::simple("two").plain());
         drop(client);
         let before = Snapshot::take(&mut server.witness_of(USER));
         server.stop();
@@ -43,5 +47,22 @@ fn each_kind_keeps_its_mail_over_a_restart() {
         assert_eq!(before, after, "{kind:?}");
         assert_eq!(after.names(), ["Größe", "INBOX"], "{kind:?}");
         assert_eq!(after.mailbox("Größe").flags("one"), "\\seen todo", "{kind:?}");
+    }
+}
+
+/// One user's edits imply what the server then holds, unless the server does what nobody expects of its kind.
+#[test]
+fn each_kind_does_what_the_editor_expects() {
+    for (kind, _) in KINDS {
+        let server = kind.start();
+        let mut witness = server.witness_of(USER);
+        let mut editor = Editor::on(Both::from_fn(|_| *kind), 3);
+        for _ in 0..2 {
+            editor.edit_as(&[Side::Local], &mut Both::from_fn(|_| server.witness_of(USER)), 60);
+            let snapshot = Snapshot::take(&mut witness);
+            assert_eq!(editor.surprises(&snapshot), "", "{kind:?}\n{}", editor.log());
+            editor.adopt(&snapshot);
+        }
+        println!("{kind:?}: {} operations", editor.operations());
     }
 }

@@ -58,6 +58,29 @@ impl Kind {
     }
 }
 
+/// What servers do that users have to know of who edit on them and want to foresee the outcome.
+impl Kind {
+    /// Whether a renamed mailbox gets another UIDVALIDITY, other UIDs, and no MAILBOXID by which to know it.
+    pub(crate) fn renames_by_making_anew(self) -> bool {
+        self == Kind::Courier
+    }
+
+    /// Whether every mailbox that has one below it is a mailbox itself, and stays while it has.
+    pub(crate) fn makes_parents(self) -> bool {
+        matches!(self, Kind::Cyrus | Kind::CyrusDots)
+    }
+
+    /// Whether a message cannot be expunged without all that are marked.
+    pub(crate) fn expunges_together(self) -> bool {
+        matches!(self, Kind::DovecotWithoutUidplus | Kind::DovecotBare)
+    }
+
+    /// Whether a message gets an end of its last line that had none.
+    pub(crate) fn ends_lines(self) -> bool {
+        self == Kind::Courier
+    }
+}
+
 impl Server {
     /// Starts a stopped server over the same mail. The port may be another one.
     pub(crate) fn start_again(&mut self) {
