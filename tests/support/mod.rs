@@ -14,6 +14,7 @@ pub(crate) mod mail;
 pub(crate) mod manners;
 pub(crate) mod proxy;
 pub(crate) mod random;
+pub(crate) mod rounds;
 pub(crate) mod snapshot;
 
 /// How much longer than usual the tests may take: `INTERIMAP_TEST_SCALE`, 1 where it is not set.
