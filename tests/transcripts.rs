@@ -312,11 +312,11 @@ async fn a_listing_says_what_there_is() {
     assert_eq!(
         shown,
         [
-            ("Entwürfe", MailboxKind::Mailbox, Subscription::Unsubscribed),
-            ("INBOX", MailboxKind::Mailbox, Subscription::Subscribed),
-            ("a", MailboxKind::Container, Subscription::Unsubscribed),
-            ("a/gone", MailboxKind::Missing, Subscription::Subscribed),
-            ("kept back", MailboxKind::Mailbox, Subscription::Unsubscribed),
+            ("Entwürfe", MailboxKind::Mailbox, Some(Subscription::Unsubscribed)),
+            ("INBOX", MailboxKind::Mailbox, Some(Subscription::Subscribed)),
+            ("a", MailboxKind::Container, Some(Subscription::Unsubscribed)),
+            ("a/gone", MailboxKind::Missing, Some(Subscription::Subscribed)),
+            ("kept back", MailboxKind::Mailbox, Some(Subscription::Unsubscribed)),
         ]
     );
     let inbox = listing.mailboxes[&MailboxName::inbox()].status.unwrap();

@@ -101,7 +101,7 @@ async fn subscriptions_are_kept(store: &mut dyn Store) {
     store.create(&name).await.unwrap();
     for subscription in [Subscription::Subscribed, Subscription::Unsubscribed] {
         store.set_subscription(&name, subscription).await.unwrap();
-        assert_eq!(store.mailboxes().await.unwrap().mailboxes[&name].subscription, subscription);
+        assert_eq!(store.mailboxes().await.unwrap().mailboxes[&name].subscription, Some(subscription));
     }
 }
 

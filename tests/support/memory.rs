@@ -326,7 +326,7 @@ impl Store for MemoryStore {
         self.look()?;
         let listed = |mailbox: &Mailbox| Listed {
             kind: MailboxKind::Mailbox,
-            subscription: mailbox.subscription,
+            subscription: Some(mailbox.subscription),
             special_use: Default::default(),
             id: None,
             status: Some(mailbox.status()),

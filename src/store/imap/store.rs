@@ -28,6 +28,8 @@ pub struct ImapStore {
     pub(super) names: Names,
     pub(super) quirks: Quirks,
     pub(super) selection: Selection,
+    /// Whether we have appended to what is selected, in a session that need not see it by itself.
+    pub(super) appended: bool,
 }
 
 /// What is selected at the server.
@@ -42,9 +44,14 @@ pub(super) enum Selection {
 }
 
 impl ImapStore {
-    pub(super) fn new(connection: Connection, profile: Profile, capabilities: Capabilities, names: Names) -> ImapStore {
-        let quirks = Quirks::of(&profile.server);
-        ImapStore { connection, profile, capabilities, names, quirks, selection: Selection::Nothing }
+    pub(super) fn new(
+        connection: Connection,
+        profile: Profile,
+        capabilities: Capabilities,
+        names: Names,
+        quirks: Quirks,
+    ) -> ImapStore {
+        ImapStore { connection, profile, capabilities, names, quirks, selection: Selection::Nothing, appended: false }
     }
 
     /// How the server spells a name.
