@@ -58,9 +58,20 @@ enum Job {
 /// What has become of the messages so far.
 struct Outcome {
     appended: Vec<Option<Appended>>,
-    /// Batches that were refused as a whole, although perhaps only for one of their messages.
+    /// Batches that were refused as a whole, although perhaps only for one of their messages; and single messages whose
+    /// keywords may have been the reason.
     refused: Vec<Letter>,
     no_such_mailbox: Option<Error>,
+    uids: Uids,
+}
+
+/// Whether the server says where it puts messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uids {
+    /// It offers UIDPLUS.
+    Told,
+    /// It does not, and what it says all the same was not promised.
+    Untold,
 }
 
 impl ImapStore {

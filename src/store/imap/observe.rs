@@ -257,12 +257,21 @@ struct Look {
     vanished_earlier: UidSet,
     vanished_now: UidSet,
     contradiction: Option<&'static str>,
-    /// Something happened that only another look can tell from what was asked for.
-    disturbance: Option<&'static str>,
+    disturbance: Option<Disturbance>,
     unreadable: Option<String>,
     too_many: bool,
     refusal: Option<Completion>,
     parameter_refused: bool,
+}
+
+/// What no session with QRESYNC may be told (RFC 7162 §3.2.10, §3.2.4), and what a plain one is told when others are at
+/// work in the mailbox. Only another look can tell it from what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disturbance {
+    /// A message was expunged that is named by its number, which says which only to who has counted from the beginning.
+    Expunged,
+    /// A message was reported without its UID or its flags.
+    Incomplete,
 }
 
 /// What a look comes to.
@@ -323,10 +332,9 @@ impl Look {
                 self.messages.retain(|uid, _| !uids.contains(*uid));
                 self.vanished_now = self.vanished_now.union(&uids);
             }
-            // A number says which only to who has counted along from the beginning.
             Response::Expunge(_) => {
                 self.exists = self.exists.map(|exists| exists.saturating_sub(1));
-                self.disturbance = Some("messages are expunged while they are listed");
+                self.disturbance = Some(Disturbance::Expunged);
             }
             Response::Fetch(Fetch { uid: Some(uid), flags: Some(flags), .. }) => {
                 self.too_many |= self.messages.len() >= MESSAGES_LIMIT;
@@ -334,8 +342,7 @@ impl Look {
                     self.messages.insert(uid, flags);
                 }
             }
-            // What was asked for comes with both; what was not, but for VANISHED sessions, need not.
-            Response::Fetch(_) => self.disturbance = Some("a message is reported without its UID or its flags"),
+            Response::Fetch(_) => self.disturbance = Some(Disturbance::Incomplete),
             Response::Search(uids) | Response::ESearch { all: uids, .. } => {
                 self.found = Some(self.found.take().unwrap_or_default().union(&uids));
             }
@@ -383,7 +390,8 @@ impl Look {
     }
 
     fn lacks_uid_next(&self) -> bool {
-        self.refusal.is_none() && self.selected.uid_next.is_none() && self.uid_next.is_none()
+        let told_otherwise = self.selected.uid_validity.is_some() && self.border == Border::Passed;
+        told_otherwise && self.selected.uid_next.is_none() && self.uid_next.is_none()
     }
 
     fn verdict(mut self, name: &MailboxName, method: Method) -> Result<Verdict, Error> {
@@ -408,8 +416,22 @@ impl Look {
             return Ok(Verdict::WithoutUidNext);
         }
         let contradicts = |what: &str| format!("the server contradicts itself about {name}: {what}");
-        if let Some(what) = self.disturbance {
-            return Ok(Verdict::Disturbed(format!("{name} does not hold still: {what}")));
+        match self.disturbance {
+            None => {}
+            Some(Disturbance::Expunged) if method == Method::Qresync => {
+                self.contradiction = Some("a message was expunged that cannot be named");
+            }
+            Some(Disturbance::Expunged) => {
+                let text = format!("messages of {name} are expunged whenever they are listed");
+                return Ok(Verdict::Disturbed(text));
+            }
+            Some(Disturbance::Incomplete) => {
+                let text = format!("the server reports a message of {name} without its UID or its flags");
+                return match method {
+                    Method::Qresync => Err(Error::mailbox(Cause::Protocol, text)),
+                    _ => Ok(Verdict::Disturbed(text)),
+                };
+            }
         }
         self.tell_uid_next_from_status();
         let mut status = self.selected.status().map_err(|what| unsaid(name, what))?;
