@@ -192,7 +192,7 @@ async fn carry_out_renames(run: &mut Run<'_>, tree: &TreePlan, listings: &Both<L
 
 /// The names a side is subscribed to.
 pub(super) fn subscribed_names(listing: &Listing) -> BTreeSet<MailboxName> {
-    let subscribed = |listed: &Listed| listed.subscription == Subscription::Subscribed;
+    let subscribed = |listed: &Listed| listed.subscription == Some(Subscription::Subscribed);
     listing.mailboxes.iter().filter(|(_, listed)| subscribed(listed)).map(|(name, _)| name.clone()).collect()
 }
 

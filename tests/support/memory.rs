@@ -10,8 +10,8 @@ use interimap::mail::{
     Observation, PermanentFlags, Silence, Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Error, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile, Store, Stored,
-    Traffic, UidScope, Wanted,
+    Appended, Body, Cause, Error, Expunged, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile,
+    Store, Stored, Traffic, UidScope, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -326,7 +326,7 @@ impl Store for MemoryStore {
         self.look()?;
         let listed = |mailbox: &Mailbox| Listed {
             kind: MailboxKind::Mailbox,
-            subscription: mailbox.subscription,
+            subscription: Some(mailbox.subscription),
             special_use: Default::default(),
             id: None,
             status: Some(mailbox.status()),
@@ -424,14 +424,17 @@ impl Store for MemoryStore {
                 appended.push(Appended::Refused(refusal));
                 continue;
             }
-            let uid = self.effect(|server| {
+            let answer = self.effect(|server| {
                 let mailbox = mailbox(server, scope)?;
                 let flags = mailbox.kept(&message.flags);
-                let uid = mailbox.deliver(octets, message.internal_date, flags);
-                Ok(Some(uid).filter(|_| mailbox.oddity != Some(Oddity::TellsNoUid)))
+                let uid = mailbox.deliver(octets, message.internal_date, flags.clone());
+                Ok(match mailbox.oddity {
+                    Some(Oddity::TellsNoUid) => Appended::Somewhere,
+                    _ => Appended::At { uid, flags },
+                })
             });
-            appended.push(match uid {
-                Ok(uid) => uid.map_or(Appended::Somewhere, Appended::At),
+            appended.push(match answer {
+                Ok(answer) => answer,
                 Err(error) if error.cause == Cause::Refused => {
                     Appended::Refused(Error::message(error.cause, error.text))
                 }
@@ -474,7 +477,7 @@ impl Store for MemoryStore {
         scope: &UidScope,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
         let mut kept = UidSet::new();
         for uid in uids.iter() {
             let modified = |held: &Held| unchanged_since.is_some_and(|limit| held.modseq > limit.get());
@@ -490,7 +493,7 @@ impl Store for MemoryStore {
                 kept.insert(uid);
             }
         }
-        Ok(kept)
+        Ok(Expunged::AllBut(kept))
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

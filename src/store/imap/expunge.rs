@@ -3,19 +3,18 @@
 
 use super::connection::{Completion, Reply};
 use super::response::{Code, Response, Vanished};
-use super::select::SET_LIMIT;
 use super::store::ImapStore;
 use crate::mail::{ModSeq, UidSet};
-use crate::store::{Cause, Error};
+use crate::store::{Cause, Error, Expunged};
 
 impl ImapStore {
     pub(super) async fn expunge_messages(
         &mut self,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
         let condition = unchanged_since.map(|modseq| format!("(UNCHANGEDSINCE {modseq}) ")).unwrap_or_default();
-        let sets = uids.split(SET_LIMIT);
+        let sets = uids.split(self.quirks.line_limit);
         let mut vanished = UidSet::new();
         let mut kept = UidSet::new();
         let mark = |set: &UidSet| format!("UID STORE {set} {condition}+FLAGS.SILENT (\\Deleted)");
@@ -24,7 +23,7 @@ impl ImapStore {
             self.check(&refusal, "to mark messages as deleted")?;
         }
         let kept = kept.intersection(uids);
-        let sets = uids.difference(&kept).difference(&vanished).split(SET_LIMIT);
+        let sets = uids.difference(&kept).difference(&vanished).split(self.quirks.line_limit);
         let expunge = |set: &UidSet| format!("UID EXPUNGE {set}");
         let refusal = self.remove(sets.iter().map(expunge).collect(), &mut vanished, &mut UidSet::new()).await?;
         if let Some(refusal) = refusal {
@@ -33,7 +32,7 @@ impl ImapStore {
         // Those of which the server did not say that they vanished were gone before, or are still there (`quirks`:
         // ok-and-nothing-done).
         let doubtful = uids.difference(&kept).difference(&vanished);
-        Ok(kept.union(&self.still_there(&doubtful).await?))
+        Ok(Expunged::AllBut(kept.union(&self.still_there(&doubtful).await?)))
     }
 
     /// Sends commands of which messages vanish or are left alone as MODIFIED. The last refusal, if there was one.
@@ -58,9 +57,10 @@ impl ImapStore {
         Ok(refusal)
     }
 
-    async fn still_there(&mut self, uids: &UidSet) -> Result<UidSet, Error> {
-        let options = if self.capabilities.has("ESEARCH") { "RETURN (ALL) " } else { "" };
-        let commands = uids.split(SET_LIMIT).iter().map(|set| format!("UID SEARCH {options}UID {set}")).collect();
+    /// Which of these the server still lists.
+    pub(super) async fn still_there(&mut self, uids: &UidSet) -> Result<UidSet, Error> {
+        let sets = uids.split(self.quirks.line_limit);
+        let commands = sets.iter().map(|set| self.capabilities.search(&format!("UID {set}"))).collect();
         let mut found = UidSet::new();
         let mut refusal = None;
         let mut unreadable = None;

@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
-use super::select::SET_LIMIT;
 use super::store::ImapStore;
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
 use crate::store::{Body, Error, Fetched, Form, Message};
@@ -21,7 +20,7 @@ impl ImapStore {
     pub(super) async fn fetch_messages(&mut self, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
         let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None };
         let mut failed = false;
-        let mut flight = Flight::new(uids.split(SET_LIMIT).iter().map(command).collect());
+        let mut flight = Flight::new(uids.split(self.quirks.line_limit).iter().map(command).collect());
         while let Some((_, incoming)) = flight.next(&mut self.connection).await? {
             match incoming {
                 Incoming::Done(_, completion) => failed |= is_failure(&completion),
@@ -29,12 +28,14 @@ impl ImapStore {
                 incoming => delivery.take(incoming).await,
             }
         }
-        if !failed || delivery.deliver.is_closed() {
+        if delivery.deliver.is_closed() {
             return Ok(());
         }
-        // One message that the server cannot read must not keep the others: each of those that are missing is asked for
-        // by itself, and the one that fails again is named.
-        let missing: Vec<Uid> = delivery.wanted.iter().collect();
+        // What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
+        // And one message that it cannot read must not keep the others: each of those that are missing is asked for by
+        // itself, and the one that fails again is named.
+        let missing = if failed { delivery.wanted.clone() } else { self.still_there(&delivery.wanted).await? };
+        let missing: Vec<Uid> = missing.iter().collect();
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {
@@ -50,6 +51,10 @@ impl ImapStore {
                 Incoming::Unreadable(reason) => unreadable = Some(reason),
                 incoming => delivery.take(incoming).await,
             }
+        }
+        for uid in self.still_there(&delivery.wanted).await?.iter() {
+            let reason = "it is listed, but nothing is given when it is asked for".to_owned();
+            delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
         }
         Ok(())
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::connection::Reply;
 use super::response::{Fetch, Response};
-use super::select::SET_LIMIT;
 use super::store::ImapStore;
 use crate::mail::{Fingerprint, HeaderDigest, InternalDate, Uid, UidSet};
 use crate::store::{Cause, Error};
@@ -33,7 +32,7 @@ impl ImapStore {
     pub(super) async fn take_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
         let fields = HeaderDigest::FIELDS.join(" ").to_ascii_uppercase();
         let commands = uids
-            .split(SET_LIMIT)
+            .split(self.quirks.line_limit)
             .iter()
             .map(|set| format!("UID FETCH {set} (INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({fields})])"))
             .collect();
