@@ -102,10 +102,12 @@ struct Shown {
 }
 
 /// The commands that need a mailbox to be selected.
-const SELECTED: [&str; 9] =
+const SELECTED_STATE: [&str; 9] =
     ["UNSELECT", "CLOSE", "EXPUNGE", "UID FETCH", "UID SEARCH", "UID STORE", "UID EXPUNGE", "UID COPY", "UID MOVE"];
 
 const NOTHING_SELECTED: &str = "no mailbox is selected";
+
+const NO_MODSEQ: &str = "the mailbox keeps no mod-sequences";
 
 /// Behind OK, or all that stands behind the tag.
 type Answer = Result<String, String>;
@@ -161,8 +163,10 @@ impl Session {
             Err(text) if text.starts_with("NO [") && self.manner.has(Habit::BareRefusals) => "NO not so".to_owned(),
             Err(text) => text,
         };
-        // Who sends several commands at once cannot know that the first one would fail.
-        if line.starts_with("BAD") && !(line.ends_with(NOTHING_SELECTED) && SELECTED.contains(&name.as_str())) {
+        // Who sends several commands at once cannot know what the first one will tell.
+        let pardoned =
+            line.ends_with(NO_MODSEQ) || line.ends_with(NOTHING_SELECTED) && SELECTED_STATE.contains(&name.as_str());
+        if line.starts_with("BAD") && !pardoned {
             account.offences.push(format!("{name} {rest:?}: {line}"));
         }
         self.say(&format!("{tag} {line}"));
@@ -432,7 +436,8 @@ impl Session {
     fn condition(&mut self, mailbox: &Mailbox, modifiers: &[Arg], name: &str) -> Result<u64, String> {
         self.needs("CONDSTORE")?;
         match modifiers {
-            [Arg::Word(word), number] if word.eq_ignore_ascii_case(name) && mailbox.shows_modseqs => {
+            _ if !mailbox.shows_modseqs => Err(format!("BAD {NO_MODSEQ}")),
+            [Arg::Word(word), number] if word.eq_ignore_ascii_case(name) => {
                 self.condstore = true;
                 number.number()
             }
