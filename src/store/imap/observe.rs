@@ -260,8 +260,7 @@ struct Look {
     disturbance: Option<Disturbance>,
     unreadable: Option<String>,
     too_many: bool,
-    refusal: Option<Completion>,
-    parameter_refused: bool,
+    refusal: Option<(Step, Completion)>,
 }
 
 /// What no session with QRESYNC may be told (RFC 7162 §3.2.10, §3.2.4), and what a plain one is told when others are at
@@ -309,7 +308,6 @@ impl Look {
             unreadable: None,
             too_many: false,
             refusal: None,
-            parameter_refused: false,
         }
     }
 
@@ -366,8 +364,7 @@ impl Look {
         match completion.is_ok() {
             true => self.selected.uid_validity,
             false => {
-                self.parameter_refused = completion.status == Status::Bad;
-                self.refusal = Some(completion);
+                self.refusal = Some((Step::Select, completion));
                 None
             }
         }
@@ -376,7 +373,7 @@ impl Look {
     /// The listing has ended. That there is nothing to be listed may be an error to some servers.
     fn fetched(&mut self, completion: Completion) {
         if !completion.is_ok() && self.refusal.is_none() && self.exists != Some(0) {
-            self.refusal = Some(completion);
+            self.refusal = Some((Step::Fetch, completion));
         }
     }
 
@@ -385,7 +382,7 @@ impl Look {
         match completion.is_ok() || self.exists == Some(0) {
             true if self.exists == Some(0) => drop(self.found.get_or_insert_default()),
             true => {}
-            false => drop(self.refusal.get_or_insert(completion)),
+            false => drop(self.refusal.get_or_insert((Step::Search, completion))),
         }
     }
 
@@ -395,11 +392,19 @@ impl Look {
     }
 
     fn verdict(mut self, name: &MailboxName, method: Method) -> Result<Verdict, Error> {
-        if let Some(refusal) = self.refusal {
-            if self.parameter_refused && method == Method::Condstore {
+        match (self.refusal.take(), self.question) {
+            (None, _) => {}
+            (Some((Step::Select, refusal)), _) if method == Method::Condstore && refusal.status == Status::Bad => {
                 return Ok(Verdict::ParameterRefused);
             }
-            return Err(refusal.refusal(Reach::Mailbox, &format!("to open {name}")));
+            (Some((Step::Select, refusal)), _) => {
+                return Err(refusal.refusal(Reach::Mailbox, &format!("to open {name}")));
+            }
+            // The mailbox may have lost its mod-sequences; nothing else than SELECT tells (RFC 7162 §3.1.2.2).
+            (Some(_), Question::Changes { .. }) => return Ok(Verdict::Unresumable),
+            (Some((_, refusal)), Question::Everything) => {
+                return Err(refusal.refusal(Reach::Mailbox, &format!("to list the messages of {name}")));
+            }
         }
         if self.border == Border::Awaited {
             return Ok(Verdict::Borderless);
