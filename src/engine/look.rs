@@ -94,12 +94,12 @@ impl Look {
             around.insert_range(first..=last);
             let is_there = |uid: Uid| match &seen.silence {
                 Silence::Unchanged { vanished } => !vanished.contains(uid),
-                Silence::Gone => seen.messages.contains_key(&uid),
+                Silence::Gone => seen.messages.contains(uid),
             };
             let pairs = run.state.pairs_touching(self.key, side, &around)?;
             // What only came back from our own appends says nothing new.
             let known: UidSet = pairs.values().map(|pair| pair.uids[side]).collect();
-            if !seen.messages.keys().any(|uid| uid.get() >= was && !known.contains(*uid)) {
+            if !seen.messages.range(checkpoint.uid_next..).any(|(uid, _)| !known.contains(uid)) {
                 continue;
             }
             let newest =
@@ -350,7 +350,7 @@ fn uids_of(checkpoint: &Checkpoint, status: &MailboxStatus) -> Uids {
 
 /// The remembered rows that an observation speaks of.
 fn touched(run: &Run<'_>, key: MailboxKey, side: Side, seen: &Observation) -> Result<Baseline, Halt> {
-    let reported: UidSet = seen.messages.keys().copied().collect();
+    let reported = seen.messages.uids();
     let uids = match &seen.silence {
         Silence::Unchanged { vanished } => reported.union(vanished),
         Silence::Gone => reported,

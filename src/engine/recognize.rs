@@ -28,7 +28,7 @@ impl Found<'_> {
     }
 
     fn all(&self, side: Side) -> UidSet {
-        self.seen[side].as_ref().map(|seen| uids_in(&seen.messages)).unwrap_or_default()
+        self.seen[side].as_ref().map(|seen| seen.messages.uids()).unwrap_or_default()
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn pair_anew(
                 None => false,
             };
             let listed =
-                |side: Side| found.seen[side].as_ref().is_none_or(|seen| seen.messages.contains_key(&pair.uids[side]));
+                |side: Side| found.seen[side].as_ref().is_none_or(|seen| seen.messages.contains(pair.uids[side]));
             let doubted = || Side::BOTH.into_iter().filter(|side| uids[*side] == Uids::Doubted);
             doubted().any(|side| !listed(side)) || doubted().all(is)
         };
@@ -155,7 +155,7 @@ async fn recognized(
     let same = same_contents(run, found, &doubtful).await?;
     let equal = likeness.certain.iter().map(row).chain(same);
     let pair = |uids: Both<Uid>| {
-        let flags = |side: Side| found.seen[side].as_ref()?.messages.get(&uids[side]);
+        let flags = |side: Side| found.seen[side].as_ref()?.messages.get(uids[side]);
         let flags = flags(Side::Local)?.intersection(flags(Side::Remote)?);
         Some(Pair { uids, flags, fingerprint: *prints.local.get(&uids.local)? })
     };

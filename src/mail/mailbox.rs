@@ -1,9 +1,8 @@
 //! What a side says about a mailbox, and what a later run may start from.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{FlagSet, ModSeq, PermanentFlags, Uid, UidSet, UidValidity};
+use super::{FlagMap, ModSeq, PermanentFlags, Uid, UidSet, UidValidity};
 
 /// What SELECT or STATUS answers about a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +70,7 @@ pub struct Observation {
     /// Whether it can be changed at all.
     pub access: Access,
     /// The messages that were reported, with their flags of now.
-    pub messages: BTreeMap<Uid, FlagSet>,
+    pub messages: FlagMap,
     /// What it means that a message is not among them.
     pub silence: Silence,
 }

@@ -52,15 +52,15 @@ pub fn diff(baseline: &Baseline, side: Side, seen: &Observation) -> Changes {
     let known = baseline.by_uid(side);
     let skipped = baseline.skipped_on(side);
     let is_gone = |uid: Uid| match &seen.silence {
-        Silence::Unchanged { vanished } => vanished.contains(uid) && !seen.messages.contains_key(&uid),
-        Silence::Gone => !seen.messages.contains_key(&uid),
+        Silence::Unchanged { vanished } => vanished.contains(uid) && !seen.messages.contains(uid),
+        Silence::Gone => !seen.messages.contains(uid),
     };
     let mut changes = Changes::default();
-    for (uid, flags) in &seen.messages {
-        match known.get(uid) {
-            None if skipped.contains(*uid) => {}
+    for (uid, flags) in seen.messages.iter() {
+        match known.get(&uid) {
+            None if skipped.contains(uid) => {}
             None => {
-                changes.arrived.insert(*uid, flags.clone());
+                changes.arrived.insert(uid, flags.clone());
             }
             Some(id) if baseline.pairs.get(id).is_some_and(|pair| pair.flags != *flags) => {
                 changes.reflagged.insert(*id, flags.clone());
@@ -80,7 +80,7 @@ pub fn exists_equation_holds(baseline: &Baseline, side: Side, seen: &Observation
     let Silence::Unchanged { vanished } = &seen.silence else { return true };
     let remembered: UidSet =
         baseline.pairs.values().map(|pair| pair.uids[side]).chain(baseline.skipped_on(side).iter()).collect();
-    let reported: UidSet = seen.messages.keys().copied().collect();
+    let reported = seen.messages.uids();
     let contradiction = !reported.intersection(vanished).is_empty();
     let gone = remembered.intersection(vanished).len();
     let new = reported.difference(&remembered).len();

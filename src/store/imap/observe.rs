@@ -9,13 +9,11 @@
 //! Where silence means "unchanged", a response that was lost is mail that was lost: whatever does not fit ends the
 //! observation of that mailbox, or has every message listed.
 
-use std::collections::BTreeMap;
-
 use super::connection::{Completion, Reply};
 use super::response::{Code, Fetch, Response, Vanished};
 use super::select::{Selected, unsaid};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Checkpoint, FlagSet, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
+use crate::mail::{Checkpoint, FlagMap, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
 use crate::store::{Cause, Error, Reach, UidScope, Wanted};
 
 /// Most messages of one mailbox.
@@ -175,7 +173,7 @@ struct Look {
     selected: Selected,
     /// EXISTS as it stands now; `selected.messages` is what it was at first.
     exists: Option<u32>,
-    messages: BTreeMap<Uid, FlagSet>,
+    messages: FlagMap,
     vanished_earlier: UidSet,
     vanished_now: UidSet,
     contradiction: Option<&'static str>,
@@ -204,7 +202,7 @@ impl Look {
             border: Border::Passed,
             selected: Selected::default(),
             exists: None,
-            messages: BTreeMap::new(),
+            messages: FlagMap::new(),
             vanished_earlier: UidSet::new(),
             vanished_now: UidSet::new(),
             contradiction: None,
@@ -231,7 +229,7 @@ impl Look {
             Response::Vanished { when: Vanished::Now, uids } => {
                 let expunged = u32::try_from(uids.len()).unwrap_or(u32::MAX);
                 self.exists = self.exists.map(|exists| exists.saturating_sub(expunged));
-                self.messages.retain(|uid, _| !uids.contains(*uid));
+                self.messages.retain(|uid, _| !uids.contains(uid));
                 self.vanished_now = self.vanished_now.union(&uids);
             }
             // Once QRESYNC is on there is only VANISHED (RFC 7162 §3.2.10).
@@ -317,7 +315,7 @@ impl Look {
         status.messages = u32::try_from(remaining + arrived).unwrap_or(u32::MAX);
         let silence = match self.question {
             Question::Changes { .. } => {
-                if self.messages.keys().any(|uid| self.vanished_earlier.contains(*uid)) {
+                if self.messages.keys().any(|uid| self.vanished_earlier.contains(uid)) {
                     let text =
                         format!("the server says of a message in {name} both that it is there and that it is gone");
                     return Ok(Verdict::Contradiction(text));
