@@ -10,7 +10,7 @@ use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
-use super::look::{Trip, Uids, uids_in};
+use super::look::{Trip, Uids};
 use super::{Run, Scrutiny, Step};
 
 /// A mailbox as it was found on both sides; `None` for a side that has yet to create it.
@@ -133,7 +133,7 @@ pub(super) async fn pair_arrivals(
 ) -> Result<usize, Trip> {
     let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
     for side in Side::BOTH {
-        left[side] = fingerprints(run, found, side, &uids_in(&changes[side].arrived)).await?;
+        left[side] = fingerprints(run, found, side, &changes[side].arrived).await?;
     }
     let fresh = recognized(run, found, &left).await?;
     if !fresh.is_empty() {

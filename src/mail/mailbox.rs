@@ -75,6 +75,25 @@ pub struct Observation {
     pub silence: Silence,
 }
 
+impl Observation {
+    /// Whether it says of a message, should there have been one, that it is gone.
+    pub fn lacks(&self, uid: Uid) -> bool {
+        let told = match &self.silence {
+            Silence::Unchanged { vanished } => vanished.contains(uid),
+            Silence::Gone => true,
+        };
+        told && !self.messages.contains(uid)
+    }
+
+    /// The UIDs of which it says something, where silence means that a message is unchanged; `None`: of every one.
+    pub fn spoken_of(&self) -> Option<UidSet> {
+        match &self.silence {
+            Silence::Unchanged { vanished } => Some(self.messages.uids().union(vanished)),
+            Silence::Gone => None,
+        }
+    }
+}
+
 /// What it means that a known UID is not among [`Observation::messages`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Silence {
