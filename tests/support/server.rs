@@ -2,7 +2,7 @@
 //!
 //! What it holds is an [`Account`] that it shares with other sessions and with the test. A session shows a mailbox as its
 //! client was told it is: what others do is not there until EXISTS, EXPUNGE, VANISHED or FETCH has said so, which happens
-//! behind the answer of each command and, as often as [`Manner::pushes`] says, before it.
+//! in NOOP, where messages are expunged, and where [`Manner::pushes`] says so.
 
 #[path = "account.rs"]
 pub(crate) mod account;
@@ -25,7 +25,7 @@ pub(crate) struct Manner {
     pub(crate) login: Option<(String, String)>,
     /// What it does as not all do.
     pub(crate) habits: Vec<Habit>,
-    /// Bit by bit, over and over: whether what others did is told before a command is carried out.
+    /// Bit by bit, over and over: whether what others did is told before a command, behind it, before the next one …
     pub(crate) pushes: u64,
 }
 
@@ -143,10 +143,9 @@ impl Session {
         let shared = self.account.clone();
         let mut account = shared.lock().unwrap();
         account.pass_time();
-        if self.manner.pushes & 1 == 1 {
+        if self.pushes() {
             self.tell_news(&account);
         }
-        self.manner.pushes = self.manner.pushes.rotate_right(1);
         let (tag, name, rest) = match args {
             [Arg::Word(tag), Arg::Word(uid), Arg::Word(name), rest @ ..] if uid.eq_ignore_ascii_case("UID") => {
                 (tag.as_str(), format!("UID {}", name.to_ascii_uppercase()), rest)
@@ -155,7 +154,8 @@ impl Session {
             _ => ("*", String::new(), args),
         };
         let answer = self.perform(&mut account, tag, &name, rest);
-        if !matches!(name.as_str(), "SELECT" | "EXAMINE") {
+        let tells = matches!(name.as_str(), "NOOP" | "EXPUNGE" | "UID EXPUNGE" | "UID MOVE");
+        if self.pushes() || tells {
             self.tell_news(&account);
         }
         let line = match answer {
@@ -170,6 +170,13 @@ impl Session {
             account.offences.push(format!("{name} {rest:?}: {line}"));
         }
         self.say(&format!("{tag} {line}"));
+    }
+
+    /// Whether it is time to tell what others did.
+    fn pushes(&mut self) -> bool {
+        let now = self.manner.pushes & 1 == 1;
+        self.manner.pushes = self.manner.pushes.rotate_right(1);
+        now
     }
 
     fn perform(&mut self, account: &mut Account, tag: &str, command: &str, args: &[Arg]) -> Answer {
