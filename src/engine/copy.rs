@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 use crate::mail::{Fingerprint, HeaderDigest, MailboxName, Side, Uid, UidSet};
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, SkipReason, Skipped};
+use crate::plan::{Answer, Intent, IntentId, MailboxKey, Pair, SkipReason, Skipped};
 use crate::state::State;
 use crate::store::{self, Appended, Body, Fetched, Message, Reach, Store};
 
@@ -181,6 +181,7 @@ impl Appending<'_> {
             fingerprint,
             target_uid_validity: self.copying.target.scope.uid_validity,
             floor: self.copying.target.status.uid_next,
+            answer: Answer::Awaited,
         }
     }
 

@@ -9,7 +9,7 @@ mod pairing;
 mod policy;
 mod tree;
 
-pub use baseline::{Intent, IntentId, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
+pub use baseline::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
 pub use diff::{Baseline, Changes, diff, exists_equation_holds};
 pub use merge::{Merged, agreed, merge};
 pub use messages::{MailboxPlan, Reflag, View, plan_mailbox};

@@ -129,6 +129,7 @@ pub fn rediscover(pairs: &BTreeMap<PairId, Pair>, found: Both<Option<&BTreeMap<U
 mod tests {
     use super::*;
     use crate::mail::{FlagSet, UidValidity};
+    use crate::plan::Answer;
 
     fn print(size: u64, date: i64, header: &str) -> Fingerprint {
         let header = HeaderDigest::of(format!("Message-ID: <{header}>\r\n").as_bytes());
@@ -182,6 +183,7 @@ mod tests {
             fingerprint: print(1, 1, "a"),
             target_uid_validity: UidValidity::new(1).unwrap(),
             floor: uid(floor),
+            answer: Answer::Awaited,
         };
         for (case, floors, candidates, landed) in [
             ("below", &[5][..], &[4][..], &[][..]),
