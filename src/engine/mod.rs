@@ -4,6 +4,7 @@
 mod copy;
 mod execute;
 mod fault;
+mod lift;
 mod look;
 mod outlook;
 mod recognize;
