@@ -44,6 +44,8 @@ pub enum Oddity {
     LooksEmpty,
     /// It keeps no mod-sequences (NOMODSEQ).
     NoModSeq,
+    /// An expunge does not raise its mod-sequence, and is not reported (CONDSTORE without QRESYNC).
+    ExpungesQuietly,
     /// It does not say where it put a message.
     TellsNoUid,
     /// It takes the flag and forgets it.
@@ -103,7 +105,7 @@ impl Mailbox {
 
     /// Expunges, as a user's program would.
     pub fn expunge(&mut self, uid: Uid) {
-        if self.messages.remove(&uid).is_some() {
+        if self.messages.remove(&uid).is_some() && self.oddity != Some(Oddity::ExpungesQuietly) {
             self.modseq += 1;
             self.expunged.push((uid, self.modseq));
         }
