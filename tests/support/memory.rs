@@ -44,6 +44,8 @@ pub enum Oddity {
     LooksEmpty,
     /// It keeps no mod-sequences (NOMODSEQ).
     NoModSeq,
+    /// An expunge does not raise its mod-sequence, and is not reported (CONDSTORE without QRESYNC).
+    ExpungesQuietly,
     /// It does not say where it put a message.
     TellsNoUid,
     /// It can only expunge whatever is marked as deleted, and does not say where it put a message.
@@ -137,7 +139,7 @@ impl Mailbox {
 
     /// Expunges, as a user's program would.
     pub fn expunge(&mut self, uid: Uid) {
-        if self.messages.remove(&uid).is_some() {
+        if self.messages.remove(&uid).is_some() && self.oddity != Some(Oddity::ExpungesQuietly) {
             self.modseq += 1;
             self.expunged.push((uid, self.modseq));
         }
