@@ -18,8 +18,8 @@ pub struct Listing {
 pub struct Listed {
     /// Whether it holds messages.
     pub kind: MailboxKind,
-    /// Whether the user is subscribed to it.
-    pub subscription: Subscription,
+    /// Whether the user is subscribed to it; `None` where the side does not tell.
+    pub subscription: Option<Subscription>,
     /// `\Sent`, `\Junk` … in lower case without the backslash (RFC 6154).
     pub special_use: BTreeSet<String>,
     /// An identity that survives renaming, where the side has one (RFC 8474).

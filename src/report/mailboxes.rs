@@ -44,7 +44,7 @@ fn holds(listed: &Listed) -> String {
 }
 
 fn is_subscribed(listed: &Listed) -> bool {
-    listed.subscription == Subscription::Subscribed
+    listed.subscription == Some(Subscription::Subscribed)
 }
 
 /// The mailboxes as one line of JSON, without its line end.
@@ -101,6 +101,7 @@ mod tests {
             highest_modseq: None,
             messages,
         };
+        let subscription = Some(subscription);
         Listed { kind, subscription, special_use: BTreeSet::new(), id: None, status: messages.map(status) }
     }
 

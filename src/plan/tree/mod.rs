@@ -309,7 +309,7 @@ impl TreeView<'_> {
     fn selected(&self, policy: &Policy, name: &MailboxName) -> bool {
         let subscribed = |side: Side| {
             let standing = self.rosters[side].mailboxes.get(name);
-            standing.is_some_and(|standing| standing.listed.subscription == Subscription::Subscribed)
+            standing.is_some_and(|standing| standing.listed.subscription == Some(Subscription::Subscribed))
         };
         policy.selection.names(name)
             && (policy.selection.subscribed_only == Choice::No || Side::BOTH.into_iter().any(subscribed))
@@ -326,11 +326,12 @@ fn place(
         Some(standing) => Presence::Here(standing.name.clone(), standing.listed.status),
         None => Presence::ToCreate,
     });
-    let subscribed = Both::from_fn(|side| {
-        standing[side].map_or(Subscription::Unsubscribed, |standing| standing.listed.subscription)
-    });
+    let told = standing.map(|standing| standing.map(|standing| standing.listed.subscription));
+    let subscribed = told.map(|told| told.flatten().unwrap_or(Subscription::Unsubscribed));
     let subscription = match (policy.subscriptions, standing.local, standing.remote) {
         (Choice::No, ..) => None,
+        // What a side does not tell cannot be brought in line, and is no change to be carried over.
+        _ if told.local == Some(None) || told.remote == Some(None) => None,
         (Choice::Yes, Some(_), Some(_)) => {
             merged_subscription(policy, remembered.and_then(|row| row.subscription), subscribed)
         }

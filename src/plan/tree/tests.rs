@@ -29,7 +29,7 @@ fn listing(text: &str) -> Listing {
         let (text, validity) = word.split_once(':').unwrap_or((word, "1"));
         let listed = Listed {
             kind: if container { MailboxKind::Container } else { MailboxKind::Mailbox },
-            subscription: if subscribed { Subscription::Subscribed } else { Subscription::Unsubscribed },
+            subscription: Some(if subscribed { Subscription::Subscribed } else { Subscription::Unsubscribed }),
             special_use: Default::default(),
             id: None,
             status: (!container).then(|| status(validity.parse().unwrap())),
@@ -54,6 +54,7 @@ fn remembered(text: &str) -> Vec<Remembered> {
             pairs: 3,
             skipped: Both::default(),
             intents: 0,
+            lifted: 0,
             last_success: None,
         }
     };

@@ -32,10 +32,6 @@ impl Literals {
 }
 
 impl Capabilities {
-    /// Without these a side cannot be observed yet.
-    const NEEDED: [&'static str; 7] =
-        ["IMAP4REV1", "ENABLE", "CONDSTORE", "QRESYNC", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS"];
-
     /// What the server offers, less what is disabled: by its whole name, or by what stands before the `=`.
     pub(super) fn new(offered: Vec<String>, disabled: &[String]) -> Capabilities {
         let is_disabled = |name: &str| {
@@ -50,9 +46,10 @@ impl Capabilities {
         self.0.contains(name)
     }
 
-    /// Those that are needed and not offered.
-    pub(super) fn missing(&self) -> Vec<&'static str> {
-        Capabilities::NEEDED.into_iter().filter(|name| !self.has(name)).collect()
+    /// How a UID search is to be answered: in ranges (RFC 4731), or number by number.
+    pub(super) fn search(&self, criteria: &str) -> String {
+        let options = if self.has("ESEARCH") { "RETURN (ALL) " } else { "" };
+        format!("UID SEARCH {options}{criteria}")
     }
 
     /// How literals may be announced.
@@ -94,10 +91,12 @@ mod tests {
         let capabilities = capabilities("IMAP4REV1 QRESYNC LITERAL+ AUTH=PLAIN APPENDLIMIT=5", "qresync APPENDLIMIT");
         assert!(!capabilities.has("QRESYNC") && capabilities.has("AUTH=PLAIN"));
         assert_eq!(capabilities.append_limit(), None);
-        assert_eq!(
-            capabilities.missing(),
-            ["ENABLE", "CONDSTORE", "QRESYNC", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS"]
-        );
+    }
+
+    #[test]
+    fn a_search_is_answered_in_ranges_where_the_server_can() {
+        assert_eq!(capabilities("ESEARCH", "").search("ALL"), "UID SEARCH RETURN (ALL) ALL");
+        assert_eq!(capabilities("ESEARCH", "esearch").search("DELETED"), "UID SEARCH DELETED");
     }
 
     #[test]

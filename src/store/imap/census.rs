@@ -1,7 +1,8 @@
 //! Counting a mailbox afresh: STATUS, SELECT and UID SEARCH, so that a mass disappearance is not believed on one word.
 
 use super::connection::Reply;
-use super::list::{STATUS_ITEMS, complete};
+use super::list::complete;
+use super::observe::below;
 use super::response::{Code, Response, Vanished};
 use super::select::{Selected, unsaid};
 use super::store::{ImapStore, Selection};
@@ -26,42 +27,45 @@ impl ImapStore {
 
     async fn count_once(&mut self, name: &MailboxName) -> Result<Count, Error> {
         let wire = self.wire(name)?;
-        let search = if self.capabilities.has("ESEARCH") { "UID SEARCH RETURN (ALL) ALL" } else { "UID SEARCH ALL" };
         // What is selected is closed first, so that what is said belongs to what is opened afresh.
-        let commands = vec![
-            self.unselect_command().to_owned(),
-            format!("STATUS {wire} ({STATUS_ITEMS})"),
-            format!("SELECT {wire}"),
-            search.to_owned(),
-        ];
-        let mut status = None;
+        let mut commands = self.unselect_commands();
+        let first = commands.len();
+        commands.push(format!("STATUS {wire} ({})", self.status_items()));
+        commands.push(format!("SELECT {wire}"));
+        commands.push(self.capabilities.search("ALL"));
+        let mut status: Option<MailboxStatus> = None;
         let mut selected = Selected::default();
         let mut uids = UidSet::new();
         let mut vanished = UidSet::new();
+        let mut disturbed = false;
         let mut unreadable = None;
         let mut completions = Vec::new();
         self.selection = Selection::Something;
         self.connection
-            .flight(commands, |index, reply| match reply {
-                Reply::Done(completion) => completions.push(completion),
-                Reply::Unreadable(reason) if index > 0 => unreadable = Some(reason),
-                Reply::Untagged(Response::Status(items)) if wire.is_meant_by(&items.name) => status = complete(&items),
-                Reply::Untagged(Response::Untagged { code: Some(code), .. }) if index == 2 && code != Code::Closed => {
+            .flight(commands, |index, reply| match (index.checked_sub(first), reply) {
+                (None, _) => {}
+                (Some(_), Reply::Done(completion)) => completions.push(completion),
+                (Some(_), Reply::Unreadable(reason)) => unreadable = Some(reason),
+                (_, Reply::Untagged(Response::Status(items))) if wire.is_meant_by(&items.name) => {
+                    status = complete(&items);
+                }
+                (Some(1), Reply::Untagged(Response::Untagged { code: Some(code), .. })) if code != Code::Closed => {
                     selected.notice(&code);
                 }
-                Reply::Untagged(Response::Exists(messages)) if index == 2 => {
+                (Some(1), Reply::Untagged(Response::Exists(messages))) => {
                     selected.messages.get_or_insert(messages);
                 }
-                Reply::Untagged(Response::Vanished { when: Vanished::Now, uids }) if index >= 2 => {
+                (Some(1 | 2), Reply::Untagged(Response::Vanished { when: Vanished::Now, uids })) => {
                     vanished = vanished.union(&uids);
                 }
-                Reply::Untagged(Response::Search(found) | Response::ESearch { all: found, .. }) if index == 3 => {
+                (Some(1 | 2), Reply::Untagged(Response::Expunge(_))) => disturbed = true,
+                (Some(2), Reply::Untagged(Response::Search(found) | Response::ESearch { all: found, .. })) => {
                     uids = uids.union(&found);
                 }
                 _ => {}
             })
             .await?;
-        let [_, _, select, search] = completions.as_slice() else {
+        let [_, select, search] = completions.as_slice() else {
             return Err(Error::side(Cause::Protocol, "a command was not answered"));
         };
         if !select.is_ok() {
@@ -72,19 +76,26 @@ impl ImapStore {
                 false => Err(select.refusal(Reach::Mailbox, &format!("to open {name}"))),
             };
         }
-        if !search.is_ok() {
+        if !search.is_ok() && selected.messages != Some(0) {
             return Err(search.refusal(Reach::Mailbox, &format!("to list the messages of {name}")));
         }
         if let Some(reason) = unreadable {
             return Err(Error::mailbox(Cause::Protocol, format!("{name}: {reason}")));
         }
+        let status = status.ok_or_else(|| unsaid(name, "status"))?;
+        if selected.uid_next.is_none() {
+            selected.uid_next =
+                uids.last().and_then(|last| Uid::new(last.get().checked_add(1)?)).max(Some(status.uid_next));
+        }
         let opened = selected.status().map_err(|what| unsaid(name, what))?;
         self.selection = Selection::Mailbox(UidScope { name: name.clone(), uid_validity: opened.uid_validity });
-        let status: MailboxStatus = status.ok_or_else(|| unsaid(name, "status"))?;
+        self.appended = false;
+        self.kept_keywords = selected.kept_flags();
         let uids = uids.difference(&vanished);
         let known: UidSet = uids.intersection(&below(opened.uid_next));
         let expected = u64::from(opened.messages).saturating_sub(vanished.intersection(&below(opened.uid_next)).len());
-        let agreed = status.uid_validity == opened.uid_validity
+        let agreed = !disturbed
+            && status.uid_validity == opened.uid_validity
             && status.uid_next <= opened.uid_next
             && known.len() == expected
             && (status.messages == opened.messages || status.uid_next != opened.uid_next);
@@ -99,12 +110,4 @@ enum Count {
     Agreed(MailboxStatus, UidSet),
     Disagreed,
     NoSuchMailbox,
-}
-
-/// Every UID lower than this one.
-fn below(uid: Uid) -> UidSet {
-    let mut set = UidSet::new();
-    set.insert_range(Uid::MIN..=uid);
-    set.remove(uid);
-    set
 }

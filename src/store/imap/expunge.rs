@@ -1,21 +1,27 @@
-//! Expunging exactly what was meant: `\Deleted` under a condition, then UID EXPUNGE (RFC 4315 §2.1). Never EXPUNGE and
-//! never CLOSE, which would take along what others have marked.
+//! Expunging exactly what was meant: `\Deleted` under a condition, then UID EXPUNGE (RFC 4315 §2.1). EXPUNGE, which takes
+//! along whatever is marked, is said only where there is nothing else, and where nobody else has marked anything. Never
+//! CLOSE, which does the same unseen.
 
 use super::connection::{Completion, Reply};
 use super::response::{Code, Response, Vanished};
-use super::select::SET_LIMIT;
 use super::store::ImapStore;
-use crate::mail::{ModSeq, UidSet};
-use crate::store::{Cause, Error};
+use crate::mail::{Flag, FlagChange, FlagSet, ModSeq, UidSet};
+use crate::store::{Cause, Error, Expunged};
 
 impl ImapStore {
     pub(super) async fn expunge_messages(
         &mut self,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
+        let singly = self.capabilities.has("UIDPLUS");
+        let marked = if singly { UidSet::new() } else { self.marked().await? };
+        let others = marked.difference(uids);
+        if !others.is_empty() {
+            return Ok(Expunged::Blocked(others));
+        }
         let condition = unchanged_since.map(|modseq| format!("(UNCHANGEDSINCE {modseq}) ")).unwrap_or_default();
-        let sets = uids.split(SET_LIMIT);
+        let sets = uids.split(self.quirks.line_limit);
         let mut vanished = UidSet::new();
         let mut kept = UidSet::new();
         let mark = |set: &UidSet| format!("UID STORE {set} {condition}+FLAGS.SILENT (\\Deleted)");
@@ -24,16 +30,42 @@ impl ImapStore {
             self.check(&refusal, "to mark messages as deleted")?;
         }
         let kept = kept.intersection(uids);
-        let sets = uids.difference(&kept).difference(&vanished).split(SET_LIMIT);
-        let expunge = |set: &UidSet| format!("UID EXPUNGE {set}");
-        let refusal = self.remove(sets.iter().map(expunge).collect(), &mut vanished, &mut UidSet::new()).await?;
+        let going = uids.difference(&kept);
+        let commands = match singly {
+            true => {
+                let sets = going.difference(&vanished).split(self.quirks.line_limit);
+                sets.iter().map(|set| format!("UID EXPUNGE {set}")).collect()
+            }
+            false => {
+                // Somebody may have marked another one meanwhile. What is between this answer and the command is the
+                // one moment in which a server without UIDPLUS leaves no choice.
+                let others = self.marked().await?.difference(&going);
+                if !others.is_empty() {
+                    self.unmark(going.difference(&marked)).await?;
+                    return Ok(Expunged::Blocked(others));
+                }
+                vec!["EXPUNGE".to_owned()]
+            }
+        };
+        let refusal = self.remove(commands, &mut vanished, &mut UidSet::new()).await?;
         if let Some(refusal) = refusal {
             self.check(&refusal, "to expunge messages")?;
         }
         // Those of which the server did not say that they vanished were gone before, or are still there (`quirks`:
         // ok-and-nothing-done).
         let doubtful = uids.difference(&kept).difference(&vanished);
-        Ok(kept.union(&self.still_there(&doubtful).await?))
+        Ok(Expunged::AllBut(kept.union(&self.still_there(&doubtful).await?)))
+    }
+
+    /// The messages that are marked as deleted, by whomever.
+    async fn marked(&mut self) -> Result<UidSet, Error> {
+        self.search(vec![self.capabilities.search("DELETED")]).await
+    }
+
+    /// Takes back what was marked.
+    async fn unmark(&mut self, uids: UidSet) -> Result<(), Error> {
+        let change = FlagChange { add: FlagSet::new(), remove: FlagSet::from_iter([Flag::Deleted]) };
+        self.change_flags(&[(uids, change)], None).await.map(drop)
     }
 
     /// Sends commands of which messages vanish or are left alone as MODIFIED. The last refusal, if there was one.
@@ -58,9 +90,19 @@ impl ImapStore {
         Ok(refusal)
     }
 
-    async fn still_there(&mut self, uids: &UidSet) -> Result<UidSet, Error> {
-        let options = if self.capabilities.has("ESEARCH") { "RETURN (ALL) " } else { "" };
-        let commands = uids.split(SET_LIMIT).iter().map(|set| format!("UID SEARCH {options}UID {set}")).collect();
+    /// Which of these the server still lists.
+    pub(super) async fn still_there(&mut self, uids: &UidSet) -> Result<UidSet, Error> {
+        let sets = uids.split(self.quirks.line_limit);
+        let mut commands: Vec<String> =
+            sets.iter().map(|set| self.capabilities.search(&format!("UID {set}"))).collect();
+        if self.quirks.frozen_view && !commands.is_empty() {
+            commands.insert(0, "NOOP".to_owned());
+        }
+        Ok(self.search(commands).await?.intersection(uids))
+    }
+
+    /// What searches find together.
+    async fn search(&mut self, commands: Vec<String>) -> Result<UidSet, Error> {
         let mut found = UidSet::new();
         let mut refusal = None;
         let mut unreadable = None;
@@ -79,7 +121,7 @@ impl ImapStore {
         }
         match unreadable {
             Some(reason) => Err(Error::mailbox(Cause::Protocol, reason)),
-            None => Ok(found.intersection(uids)),
+            None => Ok(found),
         }
     }
 }

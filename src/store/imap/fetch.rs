@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
+use super::quirks::is_invented;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
-use super::select::SET_LIMIT;
 use super::store::ImapStore;
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
 use crate::store::{Body, Error, Fetched, Form, Message};
@@ -19,9 +19,10 @@ const COLLECT_LIMIT: u64 = 64 * 1024 * 1024;
 
 impl ImapStore {
     pub(super) async fn fetch_messages(&mut self, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None };
+        let invented = if self.quirks.frozen_view { is_invented } else { |_: &[u8]| false };
+        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None, invented };
         let mut failed = false;
-        let mut flight = Flight::new(uids.split(SET_LIMIT).iter().map(command).collect());
+        let mut flight = Flight::new(uids.split(self.quirks.line_limit).iter().map(command).collect());
         while let Some((_, incoming)) = flight.next(&mut self.connection).await? {
             match incoming {
                 Incoming::Done(_, completion) => failed |= is_failure(&completion),
@@ -29,11 +30,15 @@ impl ImapStore {
                 incoming => delivery.take(incoming).await,
             }
         }
-        if !failed || delivery.deliver.is_closed() {
+        if delivery.deliver.is_closed() {
             return Ok(());
         }
-        // One message that the server cannot read must not keep the others: each of those that are missing is asked for
-        // by itself, and the one that fails again is named.
+        // What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
+        // And one message that it cannot read must not keep the others: each of those that are missing is asked for by
+        // itself, and the one that fails again is named.
+        if !failed {
+            delivery.wanted = self.still_there(&delivery.wanted).await?;
+        }
         let missing: Vec<Uid> = delivery.wanted.iter().collect();
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
@@ -50,6 +55,10 @@ impl ImapStore {
                 Incoming::Unreadable(reason) => unreadable = Some(reason),
                 incoming => delivery.take(incoming).await,
             }
+        }
+        for uid in self.still_there(&delivery.wanted).await?.iter() {
+            let reason = "it is listed, but nothing is given when it is asked for".to_owned();
+            delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
         }
         Ok(())
     }
@@ -70,6 +79,8 @@ struct Delivery {
     wanted: UidSet,
     deliver: mpsc::Sender<Fetched>,
     passing: Option<Passing>,
+    /// Whether octets are what this server gives for a message that is gone.
+    invented: fn(&[u8]) -> bool,
 }
 
 /// A large message that is flowing by.
@@ -119,6 +130,7 @@ impl Delivery {
             Incoming::BodyChunk(octets) => self.pass(octets).await,
             Incoming::BodyEnd => self.end().await,
             Incoming::Untagged(Response::Fetch(fetch)) => self.conclude(fetch).await,
+            Incoming::Untagged(Response::Vanished { uids, .. }) => self.wanted = self.wanted.difference(&uids),
             _ => {}
         }
     }
@@ -192,7 +204,8 @@ impl Delivery {
     async fn conclude(&mut self, fetch: Fetch) {
         let passing = self.passing.take();
         let Some((uid, body)) = fetch.uid.zip(fetch.body.clone()) else { return };
-        if !self.wanted.remove(uid) {
+        let is_invented = matches!(&body, BodyItem::Octets(octets) if (self.invented)(octets));
+        if is_invented || !self.wanted.remove(uid) {
             return;
         }
         let unreadable = |reason: &str| Fetched::Unreadable { uid, reason: reason.to_owned() };

@@ -1,106 +1,223 @@
-//! LIST: every mailbox with its status, in one command (RFC 5258, RFC 5819, RFC 6154).
+//! LIST: every mailbox with its status, in one command where the server can (RFC 5258, RFC 5819, RFC 6154), else by LIST,
+//! LSUB and STATUS.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::connection::{Incoming, Reply};
+use super::connection::{Completion, Incoming, Reply};
 use super::name::{WireName, quoted};
 use super::parse::printable;
-use super::response::{List, MailboxStatusItems, Response};
+use super::response::{List, MailboxStatusItems, Response, Status};
 use super::store::{ImapStore, Selection};
 use crate::mail::{MailboxName, MailboxStatus, Subscription};
-use crate::store::{Cause, Error, Listed, Listing, MailboxKind, Reach, Unnamable};
+use crate::store::{Cause, Error, Listed, Listing, MailboxKind, Method, Reach, Unnamable};
 
 /// Most mailboxes of one side.
 const MAILBOXES_LIMIT: usize = 100_000;
 
-/// What we want to know of a mailbox without opening it.
-pub(super) const STATUS_ITEMS: &str = "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ";
-
 /// The attributes of RFC 6154 §2 and RFC 8457: what a mailbox is for.
 const SPECIAL_USES: [&str; 8] = ["all", "archive", "drafts", "flagged", "junk", "sent", "trash", "important"];
 
+/// What a listing has brought so far.
+#[derive(Default)]
+struct Gathered {
+    lists: Vec<List>,
+    /// The names that LSUB told of.
+    subscribed: BTreeSet<Bytes>,
+    statuses: BTreeMap<Bytes, MailboxStatusItems>,
+    unreadable: Option<String>,
+    too_many: bool,
+}
+
+impl Gathered {
+    fn take(&mut self, response: Response) {
+        let most = self.lists.len().max(self.statuses.len()).max(self.subscribed.len());
+        match response {
+            Response::List(_) | Response::Lsub(_) | Response::Status(_) if most >= MAILBOXES_LIMIT => {
+                self.too_many = true;
+            }
+            Response::List(list) => self.lists.push(list),
+            // With `\Noselect`, only something below it is subscribed to (RFC 3501 §6.3.9).
+            Response::Lsub(list) if list.attributes.iter().any(|attribute| attribute == "noselect") => {}
+            Response::Lsub(list) => drop(self.subscribed.insert(folded(&list.name))),
+            Response::Status(status) => drop(self.statuses.insert(folded(&status.name), status)),
+            _ => {}
+        }
+    }
+
+    /// A mailbox whose line is lost would look as if it had been deleted.
+    fn check(&self) -> Result<(), Error> {
+        match &self.unreadable {
+            _ if self.too_many => {
+                let text = format!("the server lists more than {MAILBOXES_LIMIT} mailboxes");
+                Err(Error::side(Cause::Limit, text))
+            }
+            Some(reason) => Err(Error::side(Cause::Protocol, reason.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl ImapStore {
     pub(super) async fn list(&mut self) -> Result<Listing, Error> {
-        let with_ids = self.capabilities.has("OBJECTID") && !self.quirks.garbled_mailbox_ids;
-        match self.list_with(if with_ids { " MAILBOXID" } else { "" }).await {
-            Err(error) if with_ids && error.cause == Cause::Protocol => {
+        match self.gather().await {
+            Err(error) if error.cause == Cause::Protocol && self.asks_for_ids() => {
                 self.connection.ensure_idle()?;
                 self.quirks.garbled_mailbox_ids = true;
-                self.list_with("").await
+                self.gather().await
             }
-            listing => listing,
+            gathered => gathered,
         }
+        .map(|gathered| self.read_listing(gathered))
     }
 
-    async fn list_with(&mut self, id: &str) -> Result<Listing, Error> {
-        let command = self.list_command(id)?;
-        // STATUS is not for the mailbox that is selected (RFC 9051 §6.3.11): it may be as this session last saw it.
-        let commands = match self.selection {
-            Selection::Nothing => vec![command],
-            _ => vec![self.unselect_command().to_owned(), command],
+    /// As much in one command as the server takes: LIST with RETURN (RFC 5258, RFC 5819), else LIST and LSUB in one
+    /// flight, and where the status does not come with them, STATUS for all in another.
+    async fn gather(&mut self) -> Result<Gathered, Error> {
+        let extended = match self.lists_with_return() {
+            true => self.gather_extended().await?,
+            false => None,
         };
-        let mut lists: Vec<List> = Vec::new();
-        let mut statuses: BTreeMap<Bytes, MailboxStatusItems> = BTreeMap::new();
-        let mut unreadable = None;
-        let mut too_many = false;
-        let mut completion = None;
-        self.connection
-            .flight(commands, |_, reply| match reply {
-                Reply::Untagged(Response::List(_) | Response::Status(_))
-                    if lists.len() >= MAILBOXES_LIMIT || statuses.len() >= MAILBOXES_LIMIT =>
-                {
-                    too_many = true;
-                }
-                Reply::Untagged(Response::List(list)) => lists.push(list),
-                Reply::Untagged(Response::Status(status)) => {
-                    statuses.insert(folded(&status.name), status);
-                }
-                Reply::Unreadable(reason) => unreadable = Some(reason),
-                Reply::Done(end) => completion = Some(end),
-                Reply::Untagged(_) => {}
-            })
-            .await?;
-        self.selection = Selection::Nothing;
-        if let Some(refusal) = completion.filter(|completion| !completion.is_ok()) {
-            return Err(refusal.refusal(Reach::Side, "to list the mailboxes"));
+        let mut gathered = match extended {
+            Some(gathered) => gathered,
+            None => {
+                self.quirks.no_list_return = true;
+                self.gather_plain().await?
+            }
+        };
+        gathered.check()?;
+        if !self.lists_with_status() {
+            self.gather_statuses(&mut gathered).await?;
+            gathered.check()?;
         }
-        if too_many {
-            return Err(Error::side(Cause::Limit, format!("the server lists more than {MAILBOXES_LIMIT} mailboxes")));
-        }
-        // A mailbox whose line is lost would look as if it had been deleted.
-        if let Some(reason) = unreadable {
-            return Err(Error::side(Cause::Protocol, reason));
-        }
-        Ok(self.read_listing(lists, &statuses))
+        Ok(gathered)
     }
 
-    fn list_command(&self, id: &str) -> Result<String, Error> {
+    fn lists_with_return(&self) -> bool {
+        self.capabilities.has("LIST-EXTENDED") && !self.quirks.no_list_return
+    }
+
+    fn lists_with_status(&self) -> bool {
+        self.lists_with_return() && self.capabilities.has("LIST-STATUS")
+    }
+
+    fn asks_for_ids(&self) -> bool {
+        self.capabilities.has("OBJECTID") && !self.quirks.garbled_mailbox_ids
+    }
+
+    /// What we want to know of a mailbox without opening it.
+    pub(super) fn status_items(&self) -> &'static str {
+        match (self.profile.method, self.asks_for_ids()) {
+            (Method::Full, false) => "MESSAGES UIDNEXT UIDVALIDITY",
+            (Method::Full, true) => "MESSAGES UIDNEXT UIDVALIDITY MAILBOXID",
+            (_, false) => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
+            (_, true) => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
+        }
+    }
+
+    /// `None` where the server refuses such a LIST, or names nothing, not even INBOX (`quirks`: no-list-return).
+    async fn gather_extended(&mut self) -> Result<Option<Gathered>, Error> {
         let mut options = vec!["SUBSCRIBED".to_owned()];
         if self.capabilities.has("SPECIAL-USE") {
             options.push("SPECIAL-USE".to_owned());
         }
-        options.push(format!("STATUS ({STATUS_ITEMS}{id})"));
+        if self.lists_with_status() {
+            options.push(format!("STATUS ({})", self.status_items()));
+        }
+        let patterns = match self.patterns()?.as_slice() {
+            [pattern] => pattern.clone(),
+            patterns => format!("({})", patterns.join(" ")),
+        };
+        let command = format!("LIST \"\" {patterns} RETURN ({})", options.join(" "));
+        let (gathered, refusals) = self.ask_list(vec![command]).await?;
+        let refused = refusals.first().is_some_and(|(_, refusal)| refusal.status == Status::Bad);
+        match refusals.first() {
+            Some((_, refusal)) if !refused => Err(refusal.refusal(Reach::Side, "to list the mailboxes")),
+            _ => Ok((!refused && !gathered.lists.is_empty()).then_some(gathered)),
+        }
+    }
+
+    async fn gather_plain(&mut self) -> Result<Gathered, Error> {
+        let verbs: &[&str] = if self.quirks.no_lsub { &["LIST"] } else { &["LIST", "LSUB"] };
+        let patterns = self.patterns()?;
+        let command = |verb: &&str| {
+            let verb = *verb;
+            patterns.iter().map(move |pattern| format!("{verb} \"\" {pattern}")).collect::<Vec<_>>()
+        };
+        let commands: Vec<String> = verbs.iter().flat_map(command).collect();
+        let (gathered, refusals) = self.ask_list(commands).await?;
+        for (index, refusal) in refusals {
+            match index < patterns.len() {
+                true => return Err(refusal.refusal(Reach::Side, "to list the mailboxes")),
+                // Who is subscribed to what cannot be told then (`quirks`: no-lsub).
+                false => self.quirks.no_lsub = true,
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// STATUS for every mailbox, one after the other in one flight. What is refused of one is no matter of the others.
+    async fn gather_statuses(&mut self, gathered: &mut Gathered) -> Result<(), Error> {
+        let items = self.status_items();
+        let mailboxes = gathered.lists.iter().filter(|list| kind(list) == MailboxKind::Mailbox);
+        let names: BTreeSet<WireName> = mailboxes.filter_map(|list| WireName::new(&list.name)).collect();
+        let commands = names.iter().map(|name| format!("STATUS {name} ({items})")).collect();
+        let (statuses, _) = self.ask(commands).await?;
+        // An unreadable status is one that was kept back; the mailbox itself was listed.
+        gathered.statuses = statuses.statuses;
+        gathered.too_many |= statuses.too_many;
+        Ok(())
+    }
+
+    /// The commands of a listing, where no mailbox is selected: STATUS is not for the one that is (RFC 9051 §6.3.11), it
+    /// may be as this session last saw it.
+    async fn ask_list(&mut self, commands: Vec<String>) -> Result<(Gathered, Vec<(usize, Completion)>), Error> {
+        let mut all = self.unselect_commands();
+        let before = all.len();
+        all.extend(commands);
+        let (gathered, refusals) = self.ask(all).await?;
+        self.selection = Selection::Nothing;
+        let of_ours = |(index, refusal): (usize, Completion)| Some((index.checked_sub(before)?, refusal));
+        Ok((gathered, refusals.into_iter().filter_map(of_ours).collect()))
+    }
+
+    /// Sends commands in one flight; answers what came back, and which of them were refused.
+    async fn ask(&mut self, commands: Vec<String>) -> Result<(Gathered, Vec<(usize, Completion)>), Error> {
+        let mut gathered = Gathered::default();
+        let mut refusals = Vec::new();
+        self.connection
+            .flight(commands, |index, reply| match reply {
+                Reply::Untagged(response) => gathered.take(response),
+                Reply::Unreadable(reason) => gathered.unreadable = Some(reason),
+                Reply::Done(completion) if !completion.is_ok() => refusals.push((index, completion)),
+                Reply::Done(_) => {}
+            })
+            .await?;
+        Ok((gathered, refusals))
+    }
+
+    /// INBOX, and everything below the prefix of this side.
+    fn patterns(&self) -> Result<Vec<String>, Error> {
         let prefix = &self.names.hierarchy.prefix;
         let below = quoted(&format!("{prefix}*"))
             .ok_or_else(|| Error::side(Cause::Protocol, "the prefix of this side is no name of a mailbox"))?;
-        let patterns = if prefix.is_empty() { below } else { format!("(\"INBOX\" {below})") };
-        Ok(format!("LIST \"\" {patterns} RETURN ({})", options.join(" ")))
+        Ok(if prefix.is_empty() { vec![below] } else { vec!["\"INBOX\"".to_owned(), below] })
     }
 
-    fn read_listing(&mut self, lists: Vec<List>, statuses: &BTreeMap<Bytes, MailboxStatusItems>) -> Listing {
+    fn read_listing(&mut self, gathered: Gathered) -> Listing {
         let mut listing = Listing::default();
         self.names.forget_all();
-        for list in lists {
+        for list in gathered.lists {
             if self.names.hierarchy.delimiter.is_none() {
                 self.names.hierarchy.delimiter = list.delimiter;
                 self.profile.delimiter = list.delimiter;
             }
             match self.read_name(&list) {
                 Ok(name) => {
-                    let listed = listed(&list, statuses.get(&folded(&list.name)));
-                    merge(listing.mailboxes.entry(name), listed);
+                    let key = folded(&list.name);
+                    let subscription = self.subscription(&list, gathered.subscribed.contains(&key));
+                    merge(listing.mailboxes.entry(name), listed(&list, subscription, gathered.statuses.get(&key)));
                 }
                 // What holds no messages has nothing to be left out: a level that a server put above `INBOX.INBOX.x`.
                 Err(_) if kind(&list) != MailboxKind::Mailbox => {}
@@ -110,6 +227,16 @@ impl ImapStore {
             }
         }
         listing
+    }
+
+    /// RETURN (SUBSCRIBED) says it, or LSUB, or nobody.
+    fn subscription(&self, list: &List, in_lsub: bool) -> Option<Subscription> {
+        let subscribed = match self.lists_with_return() {
+            true => list.attributes.iter().any(|attribute| attribute == "subscribed"),
+            false if self.quirks.no_lsub => return None,
+            false => in_lsub,
+        };
+        Some(if subscribed { Subscription::Subscribed } else { Subscription::Unsubscribed })
     }
 
     fn read_name(&mut self, list: &List) -> Result<MailboxName, String> {
@@ -155,13 +282,13 @@ fn merge(entry: std::collections::btree_map::Entry<'_, MailboxName, Listed>, lis
         .or_insert(listed);
 }
 
-fn listed(list: &List, status: Option<&MailboxStatusItems>) -> Listed {
+fn listed(list: &List, subscription: Option<Subscription>, status: Option<&MailboxStatusItems>) -> Listed {
     let has = |attribute: &str| list.attributes.iter().any(|other| other == attribute);
     let special_use: BTreeSet<String> = SPECIAL_USES.into_iter().filter(|name| has(name)).map(str::to_owned).collect();
     let kind = kind(list);
     Listed {
         kind,
-        subscription: if has("subscribed") { Subscription::Subscribed } else { Subscription::Unsubscribed },
+        subscription,
         special_use,
         id: status.and_then(|status| status.mailbox_id.clone()),
         status: status.filter(|_| kind == MailboxKind::Mailbox).and_then(complete),

@@ -1,28 +1,38 @@
-//! Looking at mailboxes: `SELECT name (QRESYNC (uidvalidity modseq))` for all of them in one flight (RFC 7162 §3.2.5).
+//! Looking at mailboxes, all of them in one flight, by the best method that the server has.
 //!
 //! ```text
-//! C: a SELECT "x" (QRESYNC (7 90))          everything up to [CLOSED] is of the mailbox selected before,
-//! C: b SELECT "y" (CONDSTORE)               everything from there to the tagged response is of this one
+//! C: a SELECT "x" (QRESYNC (7 90))                 qresync (RFC 7162 §3.2.5): everything up to [CLOSED] is of the mailbox
+//! C: b SELECT "y" (CONDSTORE)                      before, everything from there to the tagged response is of this one
 //! C: c UID FETCH 1:4294967295 (FLAGS)
+//!
+//! C: a SELECT "x" (CONDSTORE)                      condstore (RFC 7162 §3.1): what has changed, and what is left; there is
+//! C: b UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)     no [CLOSED], so the mailbox is closed before the next one
+//! C: c UID SEARCH RETURN (ALL) ALL
+//! C: d UNSELECT
+//!
+//! C: a SELECT "x"                                  full: every message
+//! C: b UID FETCH 1:* (FLAGS)
 //! ```
 //!
 //! Where silence means "unchanged", a response that was lost is mail that was lost: whatever does not fit ends the
-//! observation of that mailbox, or has every message listed.
-
-use std::collections::BTreeMap;
+//! observation of that mailbox, or has it asked again, or has every message listed.
 
 use super::connection::{Completion, Reply};
-use super::response::{Code, Fetch, Response, Vanished};
+use super::name::WireName;
+use super::response::{Code, Fetch, Response, Status, Vanished};
 use super::select::{Selected, unsaid};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Checkpoint, FlagSet, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
-use crate::store::{Cause, Error, Reach, UidScope, Wanted};
+use crate::mail::{Checkpoint, FlagMap, FlagSet, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
+use crate::store::{Cause, Error, Method, Reach, UidScope, Wanted};
 
 /// Most messages of one mailbox.
 const MESSAGES_LIMIT: usize = 10_000_000;
 
-/// How often every message of a mailbox is listed before its numbers are given up on.
-const LISTINGS_LIMIT: usize = 2;
+/// How often a mailbox is asked about before its numbers are given up on: others may be at work in it.
+const ATTEMPTS: usize = 4;
+
+/// How often every message of a mailbox is listed, of these.
+const LISTINGS: usize = 2;
 
 /// How a mailbox is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,20 +43,12 @@ enum Question {
     Everything,
 }
 
-impl Question {
-    fn about(wanted: &Wanted) -> Question {
-        match wanted.since.and_then(|since| Some((since, since.highest_modseq?))) {
-            Some((since, modseq)) => Question::Changes { since, modseq },
-            None => Question::Everything,
-        }
-    }
-}
-
 /// A mailbox that is still to be looked at.
 struct Open {
     /// Its place in the question and in the answer.
     place: usize,
     question: Question,
+    attempts: usize,
     listings: usize,
 }
 
@@ -54,8 +56,10 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Unselect,
+    Status,
     Select,
     Fetch,
+    Search,
 }
 
 impl ImapStore {
@@ -64,23 +68,45 @@ impl ImapStore {
         let mut open: Vec<Open> = wanted
             .iter()
             .enumerate()
-            .map(|(place, wanted)| Open { place, question: Question::about(wanted), listings: 0 })
+            .map(|(place, wanted)| Open { place, question: self.question_about(wanted), attempts: 0, listings: 0 })
             .collect();
         while !open.is_empty() {
             let looks = self.look_once(wanted, &open).await?;
             let mut again = Vec::new();
             for (mut open, look) in open.into_iter().zip(looks) {
+                open.attempts += 1;
                 open.listings += usize::from(open.question == Question::Everything);
-                match look.and_then(|look| look.verdict(&wanted[open.place].name)) {
+                let verdict = match look {
+                    Ok(look) => look.verdict(&wanted[open.place].name, self.profile.method),
+                    Err(error) => Err(error),
+                };
+                match verdict {
                     Ok(Verdict::Seen(observation)) => answers[open.place] = Some(Ok(observation)),
-                    Ok(Verdict::Borderless) => {
+                    // What stood in the way is known from now on: that was no attempt.
+                    Ok(Verdict::Borderless | Verdict::WithoutUidNext) if open.attempts <= ATTEMPTS => {
                         open.listings = open.listings.saturating_sub(1);
                         again.push(open);
                     }
-                    Ok(Verdict::Contradiction(reason)) if open.listings >= LISTINGS_LIMIT => {
+                    Ok(Verdict::Disturbed(_)) if open.attempts < ATTEMPTS => {
+                        open.listings = open.listings.saturating_sub(1);
+                        again.push(open);
+                    }
+                    Ok(Verdict::Unresumable) => again.push(Open { question: Question::Everything, ..open }),
+                    Ok(Verdict::Contradiction(_)) if open.listings < LISTINGS => {
+                        again.push(Open { question: Question::Everything, ..open });
+                    }
+                    Ok(Verdict::Contradiction(reason) | Verdict::Disturbed(reason)) => {
                         answers[open.place] = Some(Err(Error::mailbox(Cause::Protocol, reason)));
                     }
-                    Ok(Verdict::Contradiction(_) | Verdict::Unresumable) => {
+                    Ok(Verdict::Borderless) => {
+                        let text = "responses about two mailboxes cannot be told apart";
+                        answers[open.place] = Some(Err(Error::mailbox(Cause::Protocol, text)));
+                    }
+                    Ok(Verdict::WithoutUidNext) => {
+                        answers[open.place] = Some(Err(unsaid(&wanted[open.place].name, "UIDNEXT")));
+                    }
+                    Ok(Verdict::ParameterRefused) => {
+                        self.do_without_mod_sequences();
                         again.push(Open { question: Question::Everything, ..open });
                     }
                     Err(error) => answers[open.place] = Some(Err(error)),
@@ -92,11 +118,57 @@ impl ImapStore {
         Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
     }
 
+    fn question_about(&self, wanted: &Wanted) -> Question {
+        match wanted.since.and_then(|since| Some((since, since.highest_modseq?))) {
+            Some((since, modseq)) if self.profile.method != Method::Full => Question::Changes { since, modseq },
+            _ => Question::Everything,
+        }
+    }
+
+    /// From here on, this session lists every message.
+    fn do_without_mod_sequences(&mut self) {
+        self.quirks.no_select_parameter = true;
+        self.profile.method = Method::Full;
+        self.profile.reason = "the server offers CONDSTORE, but refuses to select with it".to_owned();
+    }
+
+    /// What is said to look at a mailbox. The set of all UIDs is written as every server knows it, `1:*`; beside VANISHED
+    /// that would leave out what is above the highest message (`quirks`: vanished-above-star).
+    fn commands(&self, wire: &WireName, question: Question) -> Vec<(Step, String)> {
+        let select = |parameter: &str| (Step::Select, format!("SELECT {wire}{parameter}"));
+        let search = || (Step::Search, self.capabilities.search("ALL"));
+        let mut commands = Vec::new();
+        if self.quirks.no_uid_next {
+            commands.push((Step::Status, format!("STATUS {wire} (UIDNEXT UIDVALIDITY)")));
+        }
+        commands.extend(match (self.profile.method, question) {
+            (Method::Qresync, Question::Changes { since, modseq }) => {
+                vec![select(&format!(" (QRESYNC ({} {modseq}))", since.uid_validity))]
+            }
+            (Method::Qresync, Question::Everything) => {
+                vec![select(" (CONDSTORE)"), (Step::Fetch, "UID FETCH 1:4294967295 (FLAGS)".to_owned())]
+            }
+            (Method::Condstore, Question::Changes { modseq, .. }) => {
+                let fetch = format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq})");
+                vec![select(" (CONDSTORE)"), (Step::Fetch, fetch), search()]
+            }
+            (Method::Condstore, Question::Everything) => {
+                vec![select(" (CONDSTORE)"), (Step::Fetch, "UID FETCH 1:* (FLAGS)".to_owned())]
+            }
+            (Method::Full | Method::Embedded, _) => {
+                vec![select(""), (Step::Fetch, "UID FETCH 1:* (FLAGS)".to_owned())]
+            }
+        });
+        commands
+    }
+
     /// One flight. An error in place of a look: the mailbox could not even be asked for.
     async fn look_once(&mut self, wanted: &[Wanted], open: &[Open]) -> Result<Vec<Result<Look, Error>>, Error> {
         let mut looks = Vec::new();
         let mut commands = Vec::new();
         let mut steps = Vec::new();
+        let closed_is_said = self.profile.method == Method::Qresync && !self.quirks.no_closed;
+        let mut selected = self.selection != Selection::Nothing;
         for (at, Open { place, question, .. }) in open.iter().enumerate() {
             let wire = match self.wire(&wanted[*place].name) {
                 Ok(wire) => wire,
@@ -106,20 +178,14 @@ impl ImapStore {
                 }
             };
             looks.push(Ok(Look::new(*question)));
-            if self.quirks.no_closed {
+            if selected && !closed_is_said {
                 steps.push((at, Step::Unselect));
                 commands.push(self.unselect_command().to_owned());
             }
-            steps.push((at, Step::Select));
-            commands.push(match question {
-                Question::Changes { since, modseq } => {
-                    format!("SELECT {wire} (QRESYNC ({} {modseq}))", since.uid_validity)
-                }
-                Question::Everything => format!("SELECT {wire} (CONDSTORE)"),
-            });
-            if *question == Question::Everything {
-                steps.push((at, Step::Fetch));
-                commands.push("UID FETCH 1:4294967295 (FLAGS)".to_owned());
+            selected = true;
+            for (step, command) in self.commands(&wire, *question) {
+                steps.push((at, step));
+                commands.push(command);
             }
         }
         let mut engaged = self.selection != Selection::Nothing;
@@ -131,6 +197,8 @@ impl ImapStore {
             match (step, reply) {
                 (Step::Unselect, Reply::Done(_)) => engaged = false,
                 (Step::Unselect, _) => {}
+                (Step::Status, Reply::Untagged(Response::Status(status))) => look.uid_next = status.uid_next,
+                (Step::Status, _) => {}
                 (Step::Select, Reply::Done(completion)) => {
                     engaged = completion.is_ok();
                     last = look.selected(completion).map(|uid_validity| (at, uid_validity));
@@ -141,13 +209,22 @@ impl ImapStore {
                 }
                 (Step::Select, Reply::Untagged(response)) if !engaged => look.take(response),
                 (Step::Select, Reply::Untagged(_)) => look.border = Border::Awaited,
-                (Step::Fetch, Reply::Untagged(response)) => look.take(response),
-                (Step::Fetch, Reply::Done(completion)) => look.listed(completion),
+                (Step::Fetch | Step::Search, Reply::Untagged(response)) => look.take(response),
+                (Step::Fetch, Reply::Done(completion)) => look.fetched(completion),
+                (Step::Search, Reply::Done(completion)) => look.searched(completion),
                 (_, Reply::Unreadable(reason)) => look.unreadable = Some(reason),
             }
         });
         flight.await?;
-        self.quirks.no_closed |= looks.iter().flatten().any(|look| look.border == Border::Awaited);
+        if self.profile.method == Method::Qresync {
+            self.quirks.no_closed |= looks.iter().flatten().any(|look| look.border == Border::Awaited);
+        }
+        self.quirks.no_uid_next |= looks.iter().flatten().any(Look::lacks_uid_next);
+        self.appended = false;
+        self.kept_keywords = match last.and_then(|(at, _)| looks.get(at)) {
+            Some(Ok(look)) => look.selected.kept_flags(),
+            _ => FlagSet::new(),
+        };
         self.selection = match last {
             Some((at, uid_validity)) => {
                 Selection::Mailbox(UidScope { name: wanted[open[at].place].name.clone(), uid_validity })
@@ -173,16 +250,30 @@ struct Look {
     question: Question,
     border: Border,
     selected: Selected,
+    /// UIDNEXT as STATUS told it right before.
+    uid_next: Option<Uid>,
     /// EXISTS as it stands now; `selected.messages` is what it was at first.
     exists: Option<u32>,
-    messages: BTreeMap<Uid, FlagSet>,
+    messages: FlagMap,
+    /// The UIDs that a search for all of them found.
+    found: Option<UidSet>,
     vanished_earlier: UidSet,
     vanished_now: UidSet,
     contradiction: Option<&'static str>,
+    disturbance: Option<Disturbance>,
     unreadable: Option<String>,
-    incomplete_fetch: bool,
     too_many: bool,
-    refusal: Option<Completion>,
+    refusal: Option<(Step, Completion)>,
+}
+
+/// What no session with QRESYNC may be told (RFC 7162 §3.2.10, §3.2.4), and what a plain one is told when others are at
+/// work in the mailbox. Only another look can tell it from what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disturbance {
+    /// A message was expunged that is named by its number, which says which only to who has counted from the beginning.
+    Expunged,
+    /// A message was reported without its UID or its flags.
+    Incomplete,
 }
 
 /// What a look comes to.
@@ -193,8 +284,14 @@ enum Verdict {
     Unresumable,
     /// The answer contradicts itself: every message must be listed, or listed again.
     Contradiction(String),
+    /// Somebody else was at work in the mailbox: the same again.
+    Disturbed(String),
     /// Responses of two mailboxes may be mixed up: the same again, with a border.
     Borderless,
+    /// UIDNEXT was not said: the same again, with STATUS.
+    WithoutUidNext,
+    /// The server does not select with CONDSTORE: every message must be listed, here and everywhere.
+    ParameterRefused,
 }
 
 impl Look {
@@ -203,13 +300,15 @@ impl Look {
             question,
             border: Border::Passed,
             selected: Selected::default(),
+            uid_next: None,
             exists: None,
-            messages: BTreeMap::new(),
+            messages: FlagMap::new(),
+            found: None,
             vanished_earlier: UidSet::new(),
             vanished_now: UidSet::new(),
             contradiction: None,
+            disturbance: None,
             unreadable: None,
-            incomplete_fetch: false,
             too_many: false,
             refusal: None,
         }
@@ -217,8 +316,8 @@ impl Look {
 
     /// The mailbox before is closed: nothing of what was said is about this one.
     fn begin(&mut self) {
-        let unreadable = self.unreadable.take();
-        *self = Look { unreadable, ..Look::new(self.question) };
+        let (unreadable, uid_next) = (self.unreadable.take(), self.uid_next);
+        *self = Look { unreadable, uid_next, ..Look::new(self.question) };
     }
 
     fn take(&mut self, response: Response) {
@@ -231,18 +330,23 @@ impl Look {
             Response::Vanished { when: Vanished::Now, uids } => {
                 let expunged = u32::try_from(uids.len()).unwrap_or(u32::MAX);
                 self.exists = self.exists.map(|exists| exists.saturating_sub(expunged));
-                self.messages.retain(|uid, _| !uids.contains(*uid));
+                self.messages.retain(|uid, _| !uids.contains(uid));
                 self.vanished_now = self.vanished_now.union(&uids);
             }
-            // Once QRESYNC is on there is only VANISHED (RFC 7162 §3.2.10).
-            Response::Expunge(_) => self.contradiction = Some("a message was expunged that cannot be named"),
+            Response::Expunge(_) => {
+                self.exists = self.exists.map(|exists| exists.saturating_sub(1));
+                self.disturbance = Some(Disturbance::Expunged);
+            }
             Response::Fetch(Fetch { uid: Some(uid), flags: Some(flags), .. }) => {
                 self.too_many |= self.messages.len() >= MESSAGES_LIMIT;
                 if !self.too_many {
                     self.messages.insert(uid, flags);
                 }
             }
-            Response::Fetch(_) => self.incomplete_fetch = true,
+            Response::Fetch(_) => self.disturbance = Some(Disturbance::Incomplete),
+            Response::Search(uids) | Response::ESearch { all: uids, .. } => {
+                self.found = Some(self.found.take().unwrap_or_default().union(&uids));
+            }
             _ => {}
         }
     }
@@ -263,22 +367,47 @@ impl Look {
         match completion.is_ok() {
             true => self.selected.uid_validity,
             false => {
-                self.refusal = Some(completion);
+                self.refusal = Some((Step::Select, completion));
                 None
             }
         }
     }
 
-    /// The listing has ended.
-    fn listed(&mut self, completion: Completion) {
-        if !completion.is_ok() && self.refusal.is_none() {
-            self.refusal = Some(completion);
+    /// The listing has ended. That there is nothing to be listed may be an error to some servers.
+    fn fetched(&mut self, completion: Completion) {
+        if !completion.is_ok() && self.refusal.is_none() && self.exists != Some(0) {
+            self.refusal = Some((Step::Fetch, completion));
         }
     }
 
-    fn verdict(self, name: &MailboxName) -> Result<Verdict, Error> {
-        if let Some(refusal) = self.refusal {
-            return Err(refusal.refusal(Reach::Mailbox, &format!("to open {name}")));
+    /// The search has ended; nothing found may be nothing said.
+    fn searched(&mut self, completion: Completion) {
+        match completion.is_ok() || self.exists == Some(0) {
+            true if self.exists == Some(0) => drop(self.found.get_or_insert_default()),
+            true => {}
+            false => drop(self.refusal.get_or_insert((Step::Search, completion))),
+        }
+    }
+
+    fn lacks_uid_next(&self) -> bool {
+        let told_otherwise = self.selected.uid_validity.is_some() && self.border == Border::Passed;
+        told_otherwise && self.selected.uid_next.is_none() && self.uid_next.is_none()
+    }
+
+    fn verdict(mut self, name: &MailboxName, method: Method) -> Result<Verdict, Error> {
+        match (self.refusal.take(), self.question) {
+            (None, _) => {}
+            (Some((Step::Select, refusal)), _) if method == Method::Condstore && refusal.status == Status::Bad => {
+                return Ok(Verdict::ParameterRefused);
+            }
+            (Some((Step::Select, refusal)), _) => {
+                return Err(refusal.refusal(Reach::Mailbox, &format!("to open {name}")));
+            }
+            // The mailbox may have lost its mod-sequences; nothing else than SELECT tells (RFC 7162 §3.1.2.2).
+            (Some(_), Question::Changes { .. }) => return Ok(Verdict::Unresumable),
+            (Some((_, refusal)), Question::Everything) => {
+                return Err(refusal.refusal(Reach::Mailbox, &format!("to list the messages of {name}")));
+            }
         }
         if self.border == Border::Awaited {
             return Ok(Verdict::Borderless);
@@ -286,16 +415,38 @@ impl Look {
         if let Some(reason) = self.unreadable {
             return Err(Error::mailbox(Cause::Protocol, format!("{name}: {reason}")));
         }
-        if self.incomplete_fetch {
-            let text = format!("the server reports a message of {name} without its UID or its flags");
-            return Err(Error::mailbox(Cause::Protocol, text));
-        }
         if self.too_many {
             let text = format!("the server reports more than {MESSAGES_LIMIT} messages in {name}");
             return Err(Error::mailbox(Cause::Limit, text));
         }
         self.selected.check_uids(name)?;
+        if self.lacks_uid_next() {
+            return Ok(Verdict::WithoutUidNext);
+        }
+        let contradicts = |what: &str| format!("the server contradicts itself about {name}: {what}");
+        match self.disturbance {
+            None => {}
+            Some(Disturbance::Expunged) if method == Method::Qresync => {
+                self.contradiction = Some("a message was expunged that cannot be named");
+            }
+            Some(Disturbance::Expunged) => {
+                let text = format!("messages of {name} are expunged whenever they are listed");
+                return Ok(Verdict::Disturbed(text));
+            }
+            Some(Disturbance::Incomplete) => {
+                let text = format!("the server reports a message of {name} without its UID or its flags");
+                return match method {
+                    Method::Qresync => Err(Error::mailbox(Cause::Protocol, text)),
+                    _ => Ok(Verdict::Disturbed(text)),
+                };
+            }
+        }
+        self.tell_uid_next_from_status();
         let mut status = self.selected.status().map_err(|what| unsaid(name, what))?;
+        if method == Method::Full {
+            // Some tell it without keeping it (`quirks`: highestmodseq-without-condstore).
+            status.highest_modseq = None;
+        }
         if let Question::Changes { since, modseq } = self.question {
             let resumable = status.uid_validity == since.uid_validity
                 && status.uid_next >= since.uid_next
@@ -304,35 +455,45 @@ impl Look {
                 return Ok(Verdict::Unresumable);
             }
         }
-        if let Some(reason) = self.contradiction {
-            return Ok(Verdict::Contradiction(format!("the server contradicts itself about {name}: {reason}")));
+        if let Some(what) = self.contradiction {
+            return Ok(Verdict::Contradiction(contradicts(what)));
         }
         // What arrived behind UIDNEXT is counted where it is listed, and left to the next observation where it is not.
         let arrived = self.messages.range(status.uid_next..).count() as u64;
-        let mut before = UidSet::new();
-        before.insert_range(Uid::MIN..=status.uid_next);
-        before.remove(status.uid_next);
+        let before = below(status.uid_next);
         let expunged = self.vanished_now.intersection(&before).len();
         let remaining = u64::from(status.messages).saturating_sub(expunged);
         status.messages = u32::try_from(remaining + arrived).unwrap_or(u32::MAX);
-        let silence = match self.question {
-            Question::Changes { .. } => {
-                if self.messages.keys().any(|uid| self.vanished_earlier.contains(*uid)) {
-                    let text =
-                        format!("the server says of a message in {name} both that it is there and that it is gone");
-                    return Ok(Verdict::Contradiction(text));
+        let silence = match (self.question, &self.found) {
+            (Question::Changes { .. }, None) if method == Method::Qresync => {
+                if self.messages.keys().any(|uid| self.vanished_earlier.contains(uid)) {
+                    return Ok(Verdict::Contradiction(contradicts("a message is both there and gone")));
                 }
                 Silence::Unchanged { vanished: self.vanished_earlier.union(&self.vanished_now) }
             }
-            Question::Everything if self.messages.len() as u64 != remaining + arrived => {
-                let text = format!(
-                    "the server says that there are {} messages in {name}, but lists {}",
-                    remaining + arrived,
-                    self.messages.len()
-                );
-                return Ok(Verdict::Contradiction(text));
+            (Question::Changes { .. }, None) => {
+                return Ok(Verdict::Contradiction(contradicts("messages are there, but none is found")));
             }
-            Question::Everything => Silence::Gone,
+            (Question::Changes { since, .. }, Some(found)) => {
+                let found = found.intersection(&before);
+                let reported: UidSet = self.messages.keys().filter(|uid| *uid < status.uid_next).collect();
+                let new = found.difference(&below(since.uid_next));
+                if found.len() != remaining {
+                    let what =
+                        format!("{name} does not hold still: of {remaining} messages, {} are found", found.len());
+                    return Ok(Verdict::Disturbed(what));
+                }
+                if !reported.difference(&found).is_empty() || !new.difference(&reported).is_empty() {
+                    return Ok(Verdict::Contradiction(contradicts("what has changed is not what is there")));
+                }
+                Silence::Unchanged { vanished: before.difference(&found) }
+            }
+            (Question::Everything, _) if self.messages.len() as u64 != remaining + arrived => {
+                let what =
+                    format!("there are {} messages, but {} are listed", remaining + arrived, self.messages.len());
+                return Ok(Verdict::Contradiction(contradicts(&what)));
+            }
+            (Question::Everything, _) => Silence::Gone,
         };
         Ok(Verdict::Seen(Observation {
             status,
@@ -342,4 +503,22 @@ impl Look {
             silence,
         }))
     }
+
+    /// UIDNEXT as STATUS told it is older than the messages that SELECT counted: what was listed moves it on.
+    fn tell_uid_next_from_status(&mut self) {
+        let (None, Some(told)) = (self.selected.uid_next, self.uid_next) else { return };
+        let last = self.messages.last().max(self.found.as_ref().and_then(UidSet::last));
+        let behind = last.and_then(|last| Uid::new(last.get().checked_add(1)?));
+        self.selected.uid_next = behind.max(Some(told));
+        // Everything that was listed is counted by the EXISTS that was said last.
+        self.selected.messages = self.exists.or(self.selected.messages);
+    }
+}
+
+/// Every UID lower than this one.
+pub(super) fn below(uid: Uid) -> UidSet {
+    let mut set = UidSet::new();
+    set.insert_range(Uid::MIN..=uid);
+    set.remove(uid);
+    set
 }

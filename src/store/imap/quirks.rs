@@ -15,21 +15,69 @@
 //! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |
 //! | literal8-in-body | Cyrus 3.6, 2026: BODY[] as literal8 | such a message is binary (`fetch`) |
 
-/// The deviations that change what we say, and that this session has shown so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use super::capability::Capabilities;
+
+/// The deviations that change what we say, and that this session has shown so far or is known for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quirks {
-    /// No `[CLOSED]` between the responses of one mailbox and those of the next (RFC 7162 §3.2.11 demands it). Seen behind
-    /// proxies (Dovecot's imapc, 2013, carries a workaround). We say UNSELECT before each SELECT then: its tagged
-    /// response is the border.
+    /// No `[CLOSED]` between the responses of one mailbox and those of the next: RFC 7162 §3.2.11 demands it once QRESYNC
+    /// is on, but proxies lose it (Dovecot's imapc, 2013, carries a workaround). We say UNSELECT before each SELECT then:
+    /// its tagged response is the border.
     pub(super) no_closed: bool,
     /// MAILBOXID beside HIGHESTMODSEQ in STATUS is whatever lies in the server's memory, which may be the end of a line
     /// (Cyrus 3.6 and 3.10, 2026). It is not asked for with the listing then.
     pub(super) garbled_mailbox_ids: bool,
+    /// SELECT does not tell UIDNEXT (Courier 5.0, 2026; seznam.cz). STATUS is asked for it right before.
+    pub(super) no_uid_next: bool,
+    /// SELECT with a parameter is BAD although CONDSTORE is offered (iCloud, 2019). Every message is listed then.
+    pub(super) no_select_parameter: bool,
+    /// LIST with RETURN is refused (Proton Bridge 2023) or answered with nothing at all (Strato 2025).
+    pub(super) no_list_return: bool,
+    /// LSUB is refused (Microsoft 365 in its IMAP4rev2 mode, 2025). Subscriptions are left alone then.
+    pub(super) no_lsub: bool,
+    /// The selected mailbox is a picture that only NOOP or another SELECT brings up to date, even after an APPEND of our
+    /// own; a message that is gone meanwhile is given as an invented one (Courier 5.0, 2026).
+    pub(super) frozen_view: bool,
+    /// A message whose last line has no end is refused with "BAD [CLIENTBUG] Additional arguments" (Yahoo, 2019). It gets
+    /// one, as Courier does by itself.
+    pub(super) wants_final_line_end: bool,
+    /// How long a set of UIDs or flags in a command may be, in octets.
+    pub(super) line_limit: usize,
 }
 
 impl Quirks {
-    /// What is known of a server by the name it gives itself, before it has shown anything.
-    pub(super) fn of(server: &str) -> Quirks {
-        Quirks { garbled_mailbox_ids: server.starts_with("Cyrus"), ..Quirks::default() }
+    /// RFC 7162 §4 asks for lines of 8192 octets at most.
+    const LINE_LIMIT: usize = 8000;
+    /// Exchange and Microsoft 365 (2016 to 2026) answer lines above 4096 octets with "Command Argument Error. 12".
+    const LINE_LIMIT_OF_MICROSOFT: usize = 3800;
+    /// Yahoo (2024) asks for lines of at most 1000 octets.
+    const LINE_LIMIT_OF_YAHOO: usize = 900;
+
+    /// What is known of a server by the name it gives itself and by what only it offers, before it has shown anything.
+    pub(super) fn of(server: &str, capabilities: &Capabilities) -> Quirks {
+        let is_yahoo = capabilities.has("XYMHIGHESTMODSEQ");
+        let line_limit = match () {
+            _ if server.contains("Microsoft Exchange") => Quirks::LINE_LIMIT_OF_MICROSOFT,
+            _ if is_yahoo => Quirks::LINE_LIMIT_OF_YAHOO,
+            _ => Quirks::LINE_LIMIT,
+        };
+        let is_courier = server.contains("Courier-IMAP");
+        Quirks {
+            no_closed: false,
+            garbled_mailbox_ids: server.starts_with("Cyrus"),
+            no_uid_next: is_courier,
+            no_select_parameter: false,
+            no_list_return: false,
+            no_lsub: false,
+            frozen_view: is_courier,
+            wants_final_line_end: is_yahoo,
+            line_limit,
+        }
     }
+}
+
+/// Whether these are the octets that Courier (5.0, 2026) gives for a message that is gone: not mail.
+pub(super) fn is_invented(octets: &[u8]) -> bool {
+    octets.starts_with(b"From: System Administrator <root@localhost>\r\nSubject: message unavailable\r\n\r\n")
+        && octets.ends_with(b"This message is no longer available on the server.\r\n")
 }

@@ -3,11 +3,8 @@
 use super::connection::{Completion, Incoming};
 use super::response::{Code, Response};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Access, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
+use crate::mail::{Access, FlagSet, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
 use crate::store::{Cause, Error, Reach, UidScope};
-
-/// How long a set of UIDs in a command may be, in octets: RFC 7162 §4 asks for lines of 8192 at most.
-pub(super) const SET_LIMIT: usize = 8000;
 
 /// What the responses to a SELECT say about the mailbox.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +62,11 @@ impl Selected {
         self.access.unwrap_or(Access::ReadWrite)
     }
 
+    /// The flags that are listed by name as permanent: these it keeps for certain.
+    pub(super) fn kept_flags(&self) -> FlagSet {
+        self.permanent_flags.as_ref().map(|flags| flags.listed.clone()).unwrap_or_default()
+    }
+
     /// Which flags it keeps. Where the server is silent, all of them (RFC 9051 §7.1), or none if nothing can be changed.
     pub(super) fn permanent_flags(&self) -> PermanentFlags {
         match (&self.permanent_flags, self.access()) {
@@ -79,8 +81,13 @@ impl ImapStore {
     /// Selects the mailbox unless it is selected, and makes sure that it is of the generation that the caller means.
     pub(super) async fn select(&mut self, scope: &UidScope) -> Result<(), Error> {
         if matches!(&self.selection, Selection::Mailbox(selected) if selected == scope) {
+            // Plain sessions need not see what we have appended, nor what others do, before they are told to look.
+            if std::mem::take(&mut self.appended) || self.quirks.frozen_view {
+                self.connection.run("NOOP", |_| {}).await?;
+            }
             return Ok(());
         }
+        self.appended = false;
         let wire = self.wire(&scope.name)?;
         self.selection = Selection::Something;
         let mut selected = Selected::default();
@@ -104,6 +111,7 @@ impl ImapStore {
         match selected.uid_validity {
             Some(uid_validity) if uid_validity == scope.uid_validity => {
                 self.selection = Selection::Mailbox(scope.clone());
+                self.kept_keywords = selected.kept_flags();
                 Ok(())
             }
             Some(uid_validity) => {
@@ -120,16 +128,21 @@ impl ImapStore {
     /// Makes sure that no mailbox is selected, as far as the server lets us: what is selected while it is deleted or
     /// renamed may look afterwards as if everything in it had been expunged (`quirks`: gone-is-vanished).
     pub(super) async fn unselect(&mut self) -> Result<(), Error> {
-        if self.selection == Selection::Nothing {
-            return Ok(());
-        }
-        let command = self.unselect_command();
-        self.connection.run(command, |_| {}).await?;
+        self.connection.flight(self.unselect_commands(), |_, _| {}).await?;
         self.selection = Selection::Nothing;
         Ok(())
     }
 
-    /// The command after which no mailbox is selected. A SELECT that fails leaves none (RFC 9051 §6.3.2).
+    /// What is to be said so that no mailbox is selected; nothing where none is.
+    pub(super) fn unselect_commands(&self) -> Vec<String> {
+        match self.selection {
+            Selection::Nothing => vec![],
+            _ => vec![self.unselect_command().to_owned()],
+        }
+    }
+
+    /// The command after which no mailbox is selected. A SELECT that fails leaves none (RFC 9051 §6.3.2); CLOSE would
+    /// expunge what is marked.
     pub(super) fn unselect_command(&self) -> &'static str {
         if self.capabilities.has("UNSELECT") { "UNSELECT" } else { "SELECT \"\"" }
     }

@@ -1,5 +1,6 @@
 //! Opens a session, in steps of which none can be skipped: greeting, TLS, capabilities, login, capabilities again, and one
-//! flight that turns QRESYNC on and asks who and where we are. Each step consumes what the one before it made.
+//! flight that turns QRESYNC on, where there is such a thing, and asks who and where we are. Each step consumes what the
+//! one before it made.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,10 +13,11 @@ use super::connection::{Completion, Connection, Go, Incoming, Reply};
 use super::endpoint::{Endpoint, Link, Login, Mechanism, Protection};
 use super::mutf7;
 use super::name::{Hierarchy, Names, quoted};
+use super::quirks::Quirks;
 use super::refusal::words;
 use super::response::{Code, LiteralKind, Namespace, Response, UntaggedStatus};
 use super::transport::{Privacy, Transport};
-use crate::store::{Cause, Error, Method, Profile, Retry};
+use crate::store::{Cause, Error, Method, Profile, Reach, Retry};
 
 /// Opens what `endpoint` describes and logs in.
 pub async fn connect(endpoint: &Endpoint) -> Result<ImapStore, Error> {
@@ -285,26 +287,22 @@ fn refused_login(completion: &Completion) -> Error {
 impl Authenticated {
     async fn survey(self, endpoint: &Endpoint) -> Result<ImapStore, Error> {
         let Authenticated { mut connection, capabilities, greeting, protection, login } = self;
-        let missing = capabilities.missing();
-        if !missing.is_empty() {
-            let text = format!(
-                "the server lacks {}; support for servers without it is still to come",
-                missing.join(", ").replace("IMAP4REV1", "IMAP4rev1")
-            );
+        if !capabilities.has("IMAP4REV1") {
+            let text = "the server does not speak IMAP4rev1";
             return Err(connection.fail(Error::side(Cause::MissingCapability, text).for_good()));
         }
-        let mut commands = vec!["ENABLE QRESYNC".to_owned()];
+        let mut commands = Vec::new();
+        if capabilities.has("ENABLE") && capabilities.has("QRESYNC") {
+            commands.push("ENABLE QRESYNC".to_owned());
+        }
         commands.push(if capabilities.has("NAMESPACE") { "NAMESPACE" } else { "LIST \"\" \"\"" }.to_owned());
         if capabilities.has("ID") {
             commands.push(format!("ID (\"name\" \"interimap\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION")));
         }
         let mut answers = Answers::default();
         connection.flight(commands, |_, reply| answers.take(reply)).await?;
-        if !answers.enabled.iter().any(|name| name == "QRESYNC") {
-            // Only the untagged response says that it is on (RFC 7162 §3.2.3; `quirks`: ok-without-enabled).
-            let text = "the server does not turn QRESYNC on, though it offers it; \
-                        support for servers without it is still to come";
-            return Err(connection.fail(Error::side(Cause::MissingCapability, text).for_good()));
+        if let Some(refused) = answers.refused_login {
+            return Err(connection.fail(refused));
         }
         let mut delimiter = answers.delimiter;
         if answers.namespace.is_none() && capabilities.has("NAMESPACE") {
@@ -313,18 +311,43 @@ impl Authenticated {
             delimiter = answers.delimiter;
         }
         let hierarchy = hierarchy(endpoint.prefix.as_deref(), answers.namespace, delimiter);
+        // Only the untagged response says that it is on (RFC 7162 §3.2.3; `quirks`: ok-without-enabled).
+        let enabled = answers.enabled.iter().any(|name| name == "QRESYNC");
+        let (method, reason) = method(&capabilities, enabled, &endpoint.disable_extensions);
+        let server = answers.id.unwrap_or(greeting);
+        let quirks = Quirks::of(&server, &capabilities);
         let profile = Profile {
             address: address(&endpoint.link),
-            server: answers.id.unwrap_or(greeting),
+            server,
             protection,
             login,
-            method: Method::Qresync,
-            reason: "the server offers QRESYNC and has turned it on".to_owned(),
+            method,
+            reason,
             capabilities: capabilities.clone().into_set(),
             delimiter: hierarchy.delimiter,
             prefix: hierarchy.prefix.clone(),
         };
-        Ok(ImapStore::new(connection, profile, capabilities, Names::new(hierarchy)))
+        Ok(ImapStore::new(connection, profile, capabilities, Names::new(hierarchy), quirks))
+    }
+}
+
+/// How mailboxes will be observed, and why so.
+fn method(capabilities: &Capabilities, enabled: bool, disabled: &[String]) -> (Method, String) {
+    let lacking = |name: &str| match disabled.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+        true => format!("{name} is disabled by the configuration"),
+        false => format!("the server does not offer {name}"),
+    };
+    if enabled {
+        return (Method::Qresync, "the server offers QRESYNC and has turned it on".to_owned());
+    }
+    let why_not = match (capabilities.has("QRESYNC"), capabilities.has("ENABLE")) {
+        (false, _) => lacking("QRESYNC"),
+        (true, false) => lacking("ENABLE"),
+        (true, true) => "the server does not turn QRESYNC on, though it offers it".to_owned(),
+    };
+    match capabilities.has("CONDSTORE") {
+        true => (Method::Condstore, why_not),
+        false => (Method::Full, format!("{why_not}; {}", lacking("CONDSTORE"))),
     }
 }
 
@@ -335,6 +358,8 @@ struct Answers {
     namespace: Option<Namespace>,
     delimiter: Option<char>,
     id: Option<String>,
+    /// A refusal that takes the login back (`quirks`: authenticated-but-not-connected).
+    refused_login: Option<Error>,
 }
 
 impl Answers {
@@ -344,6 +369,11 @@ impl Answers {
             Reply::Untagged(Response::Namespace(namespace)) => self.namespace = namespace,
             Reply::Untagged(Response::List(list)) => self.delimiter = list.delimiter,
             Reply::Untagged(Response::Id(fields)) => self.id = introduction(&fields),
+            Reply::Done(completion) if !completion.is_ok() => {
+                let refusal = completion.refusal(Reach::Side, "to begin");
+                self.refused_login =
+                    Some(refusal).filter(|error| error.cause == Cause::Login).or(self.refused_login.take());
+            }
             _ => {}
         }
     }
@@ -404,6 +434,30 @@ mod tests {
             (tcp("::1", 143, Protection::StartTls(Default::default())), "imap://[::1]"),
         ] {
             assert_eq!(address(&link), text);
+        }
+    }
+
+    #[test]
+    fn the_best_method_that_the_server_lets_us_use_is_chosen_and_explained() {
+        for (offered, enabled, disabled, chosen, why) in [
+            ("ENABLE CONDSTORE QRESYNC", true, "", Method::Qresync, "has turned it on"),
+            ("ENABLE CONDSTORE QRESYNC", false, "", Method::Condstore, "does not turn QRESYNC on"),
+            ("CONDSTORE QRESYNC", false, "", Method::Condstore, "does not offer ENABLE"),
+            ("ENABLE CONDSTORE", false, "", Method::Condstore, "does not offer QRESYNC"),
+            (
+                "ENABLE CONDSTORE QRESYNC",
+                false,
+                "qresync",
+                Method::Condstore,
+                "QRESYNC is disabled by the configuration",
+            ),
+            ("ENABLE", false, "", Method::Full, "does not offer QRESYNC; the server does not offer CONDSTORE"),
+        ] {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let disabled = words(disabled);
+            let (method, reason) = method(&Capabilities::new(words(offered), &disabled), enabled, &disabled);
+            assert_eq!(method, chosen, "{offered}");
+            assert!(reason.contains(why), "{offered}: {reason}");
         }
     }
 

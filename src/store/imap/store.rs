@@ -11,10 +11,10 @@ use super::connection::Connection;
 use super::name::{Names, WireName};
 use super::quirks::Quirks;
 use crate::mail::{
-    Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
-    Appended, Cause, Error, Fetched, Listing, Message, Profile, Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Store, Stored, Traffic, UidScope, Wanted,
 };
 
 /// How long a server may take to say goodbye.
@@ -28,6 +28,12 @@ pub struct ImapStore {
     pub(super) names: Names,
     pub(super) quirks: Quirks,
     pub(super) selection: Selection,
+    /// Whether we have appended to what is selected, in a session that need not see it by itself.
+    pub(super) appended: bool,
+    /// The keywords that what is selected is known to keep.
+    pub(super) kept_keywords: FlagSet,
+    /// What APPENDLIMIT was told of mailboxes one by one, in octets.
+    pub(super) append_limits: BTreeMap<MailboxName, Option<u64>>,
 }
 
 /// What is selected at the server.
@@ -42,9 +48,24 @@ pub(super) enum Selection {
 }
 
 impl ImapStore {
-    pub(super) fn new(connection: Connection, profile: Profile, capabilities: Capabilities, names: Names) -> ImapStore {
-        let quirks = Quirks::of(&profile.server);
-        ImapStore { connection, profile, capabilities, names, quirks, selection: Selection::Nothing }
+    pub(super) fn new(
+        connection: Connection,
+        profile: Profile,
+        capabilities: Capabilities,
+        names: Names,
+        quirks: Quirks,
+    ) -> ImapStore {
+        ImapStore {
+            connection,
+            profile,
+            capabilities,
+            names,
+            quirks,
+            selection: Selection::Nothing,
+            appended: false,
+            kept_keywords: FlagSet::new(),
+            append_limits: BTreeMap::new(),
+        }
     }
 
     /// How the server spells a name.
@@ -119,7 +140,7 @@ impl Store for ImapStore {
         scope: &UidScope,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
         self.connection.ensure_idle()?;
         self.select(scope).await?;
         self.expunge_messages(uids, unchanged_since).await

@@ -5,13 +5,9 @@ use std::collections::BTreeMap;
 
 use super::connection::{Completion, Reply};
 use super::response::{Code, Response, Vanished};
-use super::select::SET_LIMIT;
 use super::store::ImapStore;
 use crate::mail::{Flag, FlagChange, FlagSet, ModSeq, Uid, UidSet};
 use crate::store::{Cause, Error, Stored};
-
-/// How long the flags in a command may be, in octets: half of a line, the other half is for the messages.
-const FLAGS_LIMIT: usize = SET_LIMIT / 2;
 
 /// One STORE command.
 #[derive(Clone, Debug)]
@@ -69,7 +65,7 @@ impl ImapStore {
     ) -> Result<BTreeMap<Uid, Stored>, Error> {
         let asked = changes.iter().fold(UidSet::new(), |all, (uids, _)| all.union(uids));
         let mut reports = Reports::of(&asked);
-        let (first, second) = steps(changes, unchanged_since);
+        let (first, second) = steps(changes, unchanged_since, self.quirks.line_limit);
         match unchanged_since {
             None => self.apply(first.into_iter().chain(second).collect(), &mut reports).await?,
             Some(_) => {
@@ -140,11 +136,19 @@ impl ImapStore {
         Ok(refused)
     }
 
+    /// The flags that these messages bear, as far as they are there.
+    pub(super) async fn flags_of(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, FlagSet>, Error> {
+        let mut reports = Reports::of(uids);
+        self.ask_flags(uids, &mut reports).await?;
+        Ok(reports.flags)
+    }
+
     /// A STORE that changes nothing, or of a message that is gone, need not be followed by a report.
     async fn ask_flags(&mut self, uids: &UidSet, reports: &mut Reports<'_>) -> Result<(), Error> {
         reports.unreadable = None;
         let mut refusal = None;
-        let commands = uids.split(SET_LIMIT).iter().map(|set| format!("UID FETCH {set} (FLAGS)")).collect();
+        let commands =
+            uids.split(self.quirks.line_limit).iter().map(|set| format!("UID FETCH {set} (FLAGS)")).collect();
         self.connection
             .flight(commands, |_, reply| match reply {
                 Reply::Done(completion) if !completion.is_ok() && !completion.has_code("EXPUNGEISSUED") => {
@@ -166,16 +170,22 @@ impl ImapStore {
 
 /// The commands for these changes: what is done first, under the condition, and what follows where a group adds and
 /// removes, or has more flags than a line takes.
-fn steps(changes: &[(UidSet, FlagChange)], unchanged_since: Option<ModSeq>) -> (Vec<Change>, Vec<Change>) {
+fn steps(
+    changes: &[(UidSet, FlagChange)],
+    unchanged_since: Option<ModSeq>,
+    line_limit: usize,
+) -> (Vec<Change>, Vec<Change>) {
+    // Half of a line is for the flags, the other half for the messages.
+    let flags_limit = line_limit / 2;
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for (uids, change) in changes {
         let parts = [('+', &change.add), ('-', &change.remove)];
         let parts = parts
             .into_iter()
-            .flat_map(|(sign, flags)| flags.split(FLAGS_LIMIT).into_iter().map(move |flags| (sign, flags)));
+            .flat_map(|(sign, flags)| flags.split(flags_limit).into_iter().map(move |flags| (sign, flags)));
         for (at, (sign, flags)) in parts.enumerate() {
             let (steps, unchanged_since) = if at == 0 { (&mut first, unchanged_since) } else { (&mut second, None) };
-            let set_limit = SET_LIMIT.saturating_sub(flags.to_string().len());
+            let set_limit = line_limit.saturating_sub(flags.to_string().len());
             let change = |uids| Change { uids, sign, flags: flags.clone(), unchanged_since };
             steps.extend(uids.split(set_limit).into_iter().map(change));
         }
