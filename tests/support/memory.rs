@@ -54,6 +54,8 @@ pub enum Oddity {
     Discards,
     /// Of equal messages it keeps one, and answers where that is (Gmail).
     Merges,
+    /// It never takes `\Deleted` off, and does not say so.
+    KeepsDeleted,
     /// It forgets the keywords that come with a new message (UW imapd).
     DropsKeywordsOfNew,
     /// It keeps so many keywords and no more (Cyrus).
@@ -590,9 +592,10 @@ impl Store for MemoryStore {
                     if unchanged_since.is_some_and(|limit| held.modseq > limit.get()) {
                         return Ok(Stored::Modified);
                     }
+                    let takes_it_off = !mailbox.is(&Oddity::KeepsDeleted);
                     let kept = FlagChange {
                         add: mailbox.kept(&change.add.filtered(|flag| mailbox.permanent_flags.holds(flag))),
-                        remove: change.remove.clone(),
+                        remove: change.remove.filtered(|flag| *flag != Flag::Deleted || takes_it_off),
                     };
                     mailbox.reflag(uid, &kept);
                     Ok(mailbox.messages.get(&uid).map_or(Stored::Gone, |held| Stored::Flags(held.flags.clone())))

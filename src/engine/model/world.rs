@@ -171,6 +171,11 @@ impl World {
         self.at(side).holds()
     }
 
+    /// How many marks are to be put back.
+    pub(super) fn lifted(&self) -> u64 {
+        self.state.remembered().unwrap().iter().map(|row| row.lifted).sum()
+    }
+
     /// How many appends are unsettled.
     pub(super) fn intents(&self) -> u64 {
         self.state.remembered().unwrap().iter().map(|row| row.intents).sum()
