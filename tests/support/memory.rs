@@ -267,6 +267,8 @@ pub struct Server {
     pub unlisted: BTreeSet<MailboxName>,
     /// Messages that are left out where they are to be fetched, without a word.
     pub withheld: UidSet,
+    /// What it does wrong with every mailbox that is created from now on.
+    pub oddities: Vec<Oddity>,
     next_uid_validity: u32,
 }
 
@@ -276,6 +278,7 @@ impl Default for Server {
             mailboxes: BTreeMap::new(),
             unlisted: BTreeSet::new(),
             withheld: UidSet::new(),
+            oddities: Vec::new(),
             next_uid_validity: 100,
         };
         server.create(&MailboxName::inbox());
@@ -287,7 +290,8 @@ impl Server {
     pub fn create(&mut self, name: &MailboxName) -> &mut Mailbox {
         self.next_uid_validity += 1;
         let uid_validity = self.next_uid_validity;
-        self.mailboxes.entry(name.clone()).or_insert_with(|| Mailbox::new(uid_validity))
+        let new = || Mailbox { oddities: self.oddities.clone(), ..Mailbox::new(uid_validity) };
+        self.mailboxes.entry(name.clone()).or_insert_with(new)
     }
 
     pub fn rename(&mut self, from: &MailboxName, to: &MailboxName) {
