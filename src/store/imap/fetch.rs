@@ -36,6 +36,7 @@ impl ImapStore {
         // itself, and the one that fails again is named.
         let missing = if failed { delivery.wanted.clone() } else { self.still_there(&delivery.wanted).await? };
         let missing: Vec<Uid> = missing.iter().collect();
+        self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {

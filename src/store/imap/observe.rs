@@ -73,6 +73,7 @@ impl ImapStore {
             .map(|(place, wanted)| Open { place, question: self.question_about(wanted), attempts: 0, listings: 0 })
             .collect();
         while !open.is_empty() {
+            self.connection.rest().await;
             let looks = self.look_once(wanted, &open).await?;
             let mut again = Vec::new();
             for (mut open, look) in open.into_iter().zip(looks) {
@@ -89,7 +90,7 @@ impl ImapStore {
                         open.listings = open.listings.saturating_sub(1);
                         again.push(open);
                     }
-                    Ok(Verdict::Disturbed(_)) if open.attempts < ATTEMPTS => {
+                    Ok(Verdict::Disturbed(_) | Verdict::Refused(_)) if open.attempts < ATTEMPTS => {
                         open.listings = open.listings.saturating_sub(1);
                         again.push(open);
                     }
@@ -100,6 +101,7 @@ impl ImapStore {
                     Ok(Verdict::Contradiction(reason) | Verdict::Disturbed(reason)) => {
                         answers[open.place] = Some(Err(Error::mailbox(Cause::Protocol, reason)));
                     }
+                    Ok(Verdict::Refused(error)) => answers[open.place] = Some(Err(error)),
                     Ok(Verdict::Borderless) => {
                         let text = "responses about two mailboxes cannot be told apart";
                         answers[open.place] = Some(Err(Error::mailbox(Cause::Protocol, text)));
@@ -275,6 +277,8 @@ enum Verdict {
     Contradiction(String),
     /// Somebody else was at work in the mailbox: the same again.
     Disturbed(String),
+    /// The server asks for a pause (`quirks`: throttled): the same again, after it.
+    Refused(Error),
     /// Responses of two mailboxes may be mixed up: the same again, with a border.
     Borderless,
     /// UIDNEXT was not said: the same again, with STATUS.
@@ -359,7 +363,7 @@ impl Look {
         match completion.is_ok() {
             true => self.selected.uid_validity,
             false => {
-                self.parameter_refused = completion.status == Status::Bad;
+                self.parameter_refused = completion.status == Status::Bad && completion.backoff().is_none();
                 self.refusal = Some(completion);
                 None
             }
@@ -391,7 +395,8 @@ impl Look {
             if self.parameter_refused && method == Method::Condstore {
                 return Ok(Verdict::ParameterRefused);
             }
-            return Err(refusal.refusal(Reach::Mailbox, &format!("to open {name}")));
+            let error = refusal.refusal(Reach::Mailbox, &format!("to open {name}"));
+            return if refusal.backoff().is_some() { Ok(Verdict::Refused(error)) } else { Err(error) };
         }
         if self.border == Border::Awaited {
             return Ok(Verdict::Borderless);
