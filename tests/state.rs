@@ -512,6 +512,27 @@ fn ten_thousand_pairs_are_one_commit_and_few_of_them_are_few_rows() {
 
     assert_eq!(state.pairs(key).unwrap().len(), 10_000);
     assert_eq!(state.rows_read() - before, 10_001, "the pairs and their counter");
+    for side in Side::BOTH {
+        let before = state.rows_read();
+        assert_eq!(state.paired_uids(key, side).unwrap(), (1..=10_000).map(uid).collect());
+        assert_eq!(state.rows_read() - before, 10_001, "{side}");
+    }
+}
+
+#[test]
+fn pairs_that_are_given_one_by_one_have_no_holes_either() {
+    let (_directory, path) = place();
+    let key = filled(&path, 3);
+    Connection::open(&path).unwrap().execute_batch("UPDATE mailbox SET pairs = pairs + 1").unwrap();
+    let state = open(&path);
+    let mut given = 0;
+    let result = state.each_pair(key, |_, _| given += 1);
+    assert!(matches!(result, Err(Error::Corrupt { .. })), "{result:?}");
+    assert_eq!(given, 3);
+    for side in Side::BOTH {
+        let result = state.paired_uids(key, side);
+        assert!(matches!(result, Err(Error::Corrupt { .. })), "{result:?}");
+    }
 }
 
 #[test]

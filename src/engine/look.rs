@@ -1,12 +1,11 @@
 //! Looks at one mailbox on both sides: is what they say believable, who are their messages, what differs, what is to be done?
 
-use std::collections::BTreeMap;
-
 use crate::mail::{
-    Access, Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence, Uid, UidSet,
+    Access, Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Uid, UidSet,
 };
 use crate::plan::{
-    Baseline, Changes, MailboxKey, Place, Presence, Remembered, View, diff, exists_equation_holds, plan_mailbox,
+    Baseline, Changes, Diff, MailboxKey, Place, Presence, Remembered, Skipped, View, exists_equation_holds,
+    plan_mailbox,
 };
 use crate::state;
 use crate::store::UidScope;
@@ -92,18 +91,14 @@ impl Look {
             let [Some(first), Some(last)] = bounds else { continue };
             let mut around = UidSet::new();
             around.insert_range(first..=last);
-            let is_there = |uid: Uid| match &seen.silence {
-                Silence::Unchanged { vanished } => !vanished.contains(uid),
-                Silence::Gone => seen.messages.contains_key(&uid),
-            };
             let pairs = run.state.pairs_touching(self.key, side, &around)?;
             // What only came back from our own appends says nothing new.
             let known: UidSet = pairs.values().map(|pair| pair.uids[side]).collect();
-            if !seen.messages.keys().any(|uid| uid.get() >= was && !known.contains(*uid)) {
+            if !seen.messages.range(checkpoint.uid_next..).any(|(uid, _)| !known.contains(uid)) {
                 continue;
             }
             let newest =
-                pairs.into_values().filter(|pair| is_there(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
+                pairs.into_values().filter(|pair| !seen.lacks(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
             let Some(newest) = newest else { continue };
             let uid = newest.uids[side];
             let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
@@ -144,13 +139,14 @@ impl Look {
         let void = Side::BOTH.into_iter().any(|side| self.uids[side] != Uids::Valid);
         for side in Side::BOTH {
             let Some(seen) = &self.seen[side] else { continue };
-            if seen.silence == Silence::Gone {
-                continue;
-            }
+            let Some(spoken_of) = seen.spoken_of() else { continue };
             let known = self.remembered.as_ref().map_or(0, |row| row.pairs + row.skipped[side]);
             let believable = !void && {
-                let baseline = touched(run, self.key, side, seen)?;
-                exists_equation_holds(&baseline, side, seen, known)
+                let mut remembered = Skipped::on(&run.state.skipped(self.key)?, side);
+                run.state.each_pair_touching(self.key, side, &spoken_of, |_, pair| {
+                    remembered.insert(pair.uids[side]);
+                })?;
+                exists_equation_holds(&remembered, seen, known)
             };
             if !believable {
                 self.deeper[side] = Deeper::Needed;
@@ -260,23 +256,17 @@ impl Look {
 
     /// What is remembered, as far as it is touched, and how each side moved away from it.
     fn compare(&self, run: &Run<'_>) -> Result<(Baseline, Both<Changes>), Halt> {
-        let mut baseline = Baseline { pairs: BTreeMap::new(), skipped: run.state.skipped(self.key)? };
-        let whole = |side: Side| self.seen[side].as_ref().is_none_or(|seen| seen.silence == Silence::Gone);
-        if whole(Side::Local) || whole(Side::Remote) {
-            baseline.pairs = run.state.pairs(self.key)?;
-        } else {
-            for side in Side::BOTH {
-                if let Some(seen) = &self.seen[side] {
-                    baseline.pairs.extend(touched(run, self.key, side, seen)?.pairs);
+        let seen = Both::from_fn(|side| self.seen[side].as_ref());
+        let mut diff = Diff::new(run.state.skipped(self.key)?, seen);
+        match (seen.local.and_then(Observation::spoken_of), seen.remote.and_then(Observation::spoken_of)) {
+            (Some(local), Some(remote)) => {
+                for (side, uids) in [(Side::Local, local), (Side::Remote, remote)] {
+                    run.state.each_pair_touching(self.key, side, &uids, |id, pair| diff.compare(id, pair))?;
                 }
             }
+            _ => run.state.each_pair(self.key, |id, pair| diff.compare(id, pair))?,
         }
-        let changes = Both::from_fn(|side| match &self.seen[side] {
-            Some(seen) => diff(&baseline, side, seen),
-            // A mailbox that has to be created holds nothing, of what was there before too.
-            None => Changes { gone: baseline.pairs.keys().copied().collect(), ..Changes::default() },
-        });
-        Ok((baseline, changes))
+        Ok(diff.finish())
     }
 
     /// Before a mass disappearance is believed, the mailbox is asked for afresh: on Cyrus 3.6 to 3.10 a mailbox that is
@@ -346,19 +336,4 @@ fn uids_of(checkpoint: &Checkpoint, status: &MailboxStatus) -> Uids {
         true => Uids::Valid,
         false => Uids::Void,
     }
-}
-
-/// The remembered rows that an observation speaks of.
-fn touched(run: &Run<'_>, key: MailboxKey, side: Side, seen: &Observation) -> Result<Baseline, Halt> {
-    let reported: UidSet = seen.messages.keys().copied().collect();
-    let uids = match &seen.silence {
-        Silence::Unchanged { vanished } => reported.union(vanished),
-        Silence::Gone => reported,
-    };
-    Ok(Baseline { pairs: run.state.pairs_touching(key, side, &uids)?, skipped: run.state.skipped(key)? })
-}
-
-/// The UIDs of a map, as a set.
-pub(super) fn uids_in<T>(map: &BTreeMap<Uid, T>) -> UidSet {
-    map.keys().copied().collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::mail::{Both, Side, Uid, UidSet};
 use crate::plan::{Intent, IntentId, Pair, find_landed};
 
-use super::look::{Trip, uids_in};
+use super::look::Trip;
 use super::recognize::{Found, same_contents};
 use super::{Halt, Run};
 
@@ -47,7 +47,7 @@ async fn landed_copies(
         return Ok(Vec::new());
     };
     // Every message from the floor up is new since the checkpoint, so the observation reports it.
-    let reported: UidSet = uids_in(&seen.messages).iter().filter(|uid| *uid >= floor).collect();
+    let reported: UidSet = seen.messages.range(floor..).map(|(uid, _)| uid).collect();
     let paired: UidSet =
         run.state.pairs_touching(found.key, target, &reported)?.values().map(|pair| pair.uids[target]).collect();
     let candidates = reported.difference(&paired);

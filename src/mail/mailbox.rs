@@ -1,9 +1,8 @@
 //! What a side says about a mailbox, and what a later run may start from.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{FlagSet, ModSeq, PermanentFlags, Uid, UidSet, UidValidity};
+use super::{FlagMap, ModSeq, PermanentFlags, Uid, UidSet, UidValidity};
 
 /// What SELECT or STATUS answers about a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +70,28 @@ pub struct Observation {
     /// Whether it can be changed at all.
     pub access: Access,
     /// The messages that were reported, with their flags of now.
-    pub messages: BTreeMap<Uid, FlagSet>,
+    pub messages: FlagMap,
     /// What it means that a message is not among them.
     pub silence: Silence,
+}
+
+impl Observation {
+    /// Whether it says of a message, should there have been one, that it is gone.
+    pub fn lacks(&self, uid: Uid) -> bool {
+        let told = match &self.silence {
+            Silence::Unchanged { vanished } => vanished.contains(uid),
+            Silence::Gone => true,
+        };
+        told && !self.messages.contains(uid)
+    }
+
+    /// The UIDs of which it says something, where silence means that a message is unchanged; `None`: of every one.
+    pub fn spoken_of(&self) -> Option<UidSet> {
+        match &self.silence {
+            Silence::Unchanged { vanished } => Some(self.messages.uids().union(vanished)),
+            Silence::Gone => None,
+        }
+    }
 }
 
 /// What it means that a known UID is not among [`Observation::messages`].

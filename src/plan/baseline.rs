@@ -1,7 +1,7 @@
 //! What is remembered of an account: the base that both sides are compared with.
 
 use crate::mail::{
-    Both, Checkpoint, Fingerprint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid, UidValidity,
+    Both, Checkpoint, Fingerprint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid, UidSet, UidValidity,
 };
 
 /// Names a remembered mailbox.
@@ -63,6 +63,11 @@ impl Skipped {
     /// After a refusal, a message is tried again after an hour, then after two, four … and at last every week.
     const FIRST_PAUSE: i64 = 3600;
     const LONGEST_PAUSE: i64 = 7 * 24 * 3600;
+
+    /// The UIDs of those that a side holds.
+    pub fn on(skipped: &[Skipped], side: Side) -> UidSet {
+        skipped.iter().filter(|row| row.side == side).map(|row| row.uid).collect()
+    }
 
     /// Whether the message is to go to the other side at all.
     pub fn is_wanted(&self) -> bool {

@@ -10,7 +10,7 @@ mod policy;
 mod tree;
 
 pub use baseline::{Intent, IntentId, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
-pub use diff::{Baseline, Changes, diff, exists_equation_holds};
+pub use diff::{Baseline, Changes, Diff, exists_equation_holds};
 pub use merge::{Merged, agreed, merge};
 pub use messages::{MailboxPlan, Reflag, View, plan_mailbox};
 pub use names::{NameConflict, NameMap, Rename};

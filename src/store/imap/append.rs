@@ -10,8 +10,8 @@ use super::connection::{Completion, Go, Ticket};
 use super::name::WireName;
 use super::response::{Code, LiteralKind};
 use super::store::ImapStore;
-use crate::mail::{FlagSet, InternalDate, Uid};
-use crate::store::{Appended, Body, Cause, Error, Form, Message, Reach, Retry, UidScope};
+use crate::mail::{Flag, FlagSet, InternalDate, Uid, UidSet};
+use crate::store::{Appended, Body, Cause, Error, Form, Message, Method, Reach, Retry, UidScope};
 
 /// Most messages of one command.
 const BATCH_MESSAGES: usize = 128;
@@ -19,12 +19,17 @@ const BATCH_MESSAGES: usize = 128;
 /// Most octets of one command, unless a single message has more.
 const BATCH_OCTETS: u64 = 1024 * 1024;
 
+/// How often one message is sent to a server that asks for a pause each time.
+const ATTEMPTS: usize = 3;
+
 /// A message that is there as a whole.
 struct Letter {
     /// Its place in the question and in the answer.
     place: usize,
     header: Header,
     octets: Bytes,
+    /// How often the server wanted a pause before it.
+    pauses: usize,
 }
 
 /// What stands before a message's octets.
@@ -35,6 +40,15 @@ struct Header {
 }
 
 impl Header {
+    /// The same without what some servers refuse a message for: keywords (Cyrus takes 128 in a mailbox and refuses all else
+    /// with the message, 2026), and dates before 1970 (Cyrus, Courier). `None` where there is nothing of that.
+    fn plainer(&self) -> Option<Header> {
+        let flags = self.flags.filtered(|flag| !matches!(flag, Flag::Keyword(_)));
+        let internal_date = self.internal_date.max(InternalDate::EPOCH);
+        let plainer = flags != self.flags || internal_date != self.internal_date;
+        plainer.then_some(Header { flags, internal_date, literal: self.literal })
+    }
+
     fn of(message: &Message) -> Header {
         let literal = match message.form {
             Form::Text => LiteralKind::Text,
@@ -58,9 +72,21 @@ enum Job {
 /// What has become of the messages so far.
 struct Outcome {
     appended: Vec<Option<Appended>>,
-    /// Batches that were refused as a whole, although perhaps only for one of their messages.
-    refused: Vec<Letter>,
+    /// What is worth another attempt, one by one: batches that were refused as a whole, although perhaps only for one of
+    /// their messages; messages for which the server wants a pause; and messages that were refused by themselves, but
+    /// perhaps only for their keywords or their date, without these.
+    again: Vec<Letter>,
     no_such_mailbox: Option<Error>,
+    uids: Uids,
+}
+
+/// Whether the server says where it puts messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uids {
+    /// It offers UIDPLUS.
+    Told,
+    /// It does not, and what it says all the same was not promised.
+    Untold,
 }
 
 impl ImapStore {
@@ -70,8 +96,10 @@ impl ImapStore {
         messages: Vec<Message>,
     ) -> Result<Vec<Appended>, Error> {
         let wire = self.wire(&scope.name)?;
-        let mut outcome =
-            Outcome { appended: messages.iter().map(|_| None).collect(), refused: Vec::new(), no_such_mailbox: None };
+        let uids = if self.capabilities.has("UIDPLUS") { Uids::Told } else { Uids::Untold };
+        let appended = messages.iter().map(|_| None).collect();
+        let mut outcome = Outcome { appended, again: Vec::new(), no_such_mailbox: None, uids };
+        self.appended |= self.profile.method != Method::Qresync;
         let mut jobs = Vec::new();
         for (place, message) in messages.into_iter().enumerate() {
             match self.refuses(&message) {
@@ -79,13 +107,49 @@ impl ImapStore {
                 None => self.plan(&mut jobs, place, message),
             }
         }
-        self.send(jobs, scope, &wire, &mut outcome).await?;
-        let singles = outcome.refused.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
-        self.send(singles, scope, &wire, &mut outcome).await?;
-        match outcome.no_such_mailbox {
-            Some(error) => Err(error),
-            None => Ok(outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere)).collect()),
+        while !jobs.is_empty() {
+            self.connection.rest().await;
+            self.send(jobs, scope, &wire, &mut outcome).await?;
+            jobs = outcome.again.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
         }
+        if let Some(error) = outcome.no_such_mailbox {
+            return Err(error);
+        }
+        let mut appended: Vec<Appended> =
+            outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere)).collect();
+        self.verify_keywords(scope, &mut appended).await?;
+        Ok(appended)
+    }
+
+    /// Makes sure of keywords that the mailbox has not been seen to keep: some servers drop them from APPEND without a
+    /// word, against what PERMANENTFLAGS says (UW imapd 2010; `quirks`: keywords-dropped).
+    async fn verify_keywords(&mut self, scope: &UidScope, appended: &mut [Appended]) -> Result<(), Error> {
+        let unproven = |flags: &FlagSet, kept: &FlagSet| {
+            flags.filtered(|flag| matches!(flag, Flag::Keyword(_)) && !kept.contains(flag))
+        };
+        let doubtful: UidSet = appended
+            .iter()
+            .filter_map(|appended| match appended {
+                Appended::At { uid, flags } if !unproven(flags, &self.kept_keywords).is_empty() => Some(*uid),
+                _ => None,
+            })
+            .collect();
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        self.select(scope).await?;
+        let reported = self.flags_of(&doubtful).await?;
+        for appended in appended {
+            let Appended::At { uid, flags } = appended else { continue };
+            let unproven = unproven(flags, &self.kept_keywords);
+            if unproven.is_empty() {
+                continue;
+            }
+            let kept = reported.get(uid).map(|reported| unproven.intersection(reported)).unwrap_or_default();
+            *flags = flags.filtered(|flag| !unproven.contains(flag) || kept.contains(flag));
+            self.kept_keywords = self.kept_keywords.union(&kept);
+        }
+        Ok(())
     }
 
     /// Why a message need not even be sent.
@@ -116,7 +180,7 @@ impl ImapStore {
             Body::Whole(octets) => octets,
             Body::Streamed { .. } => return jobs.push(Job::Stream(place, message)),
         };
-        let letter = Letter { place, header, octets };
+        let letter = Letter { place, header, octets, pauses: 0 };
         let fits = |batch: &[Letter]| {
             let total: u64 = batch.iter().map(|letter| letter.octets.len() as u64).sum();
             batch.len() < BATCH_MESSAGES && total + letter.octets.len() as u64 <= BATCH_OCTETS
@@ -144,8 +208,8 @@ impl ImapStore {
                 },
                 Job::Stream(place, message) => {
                     self.settle_all(scope, &mut sent, outcome).await?;
-                    let (size, flags) = (message.size, message.flags.clone());
-                    let completion = self.stream(wire, message).await?;
+                    let size = message.size;
+                    let (completion, flags) = self.stream(wire, message).await?;
                     outcome.settle_stream(scope, place, size, &flags, &completion);
                 }
             }
@@ -186,17 +250,22 @@ impl ImapStore {
 
     /// Sends one large message as it arrives. The server is asked before, whatever it offers: what it refuses then need
     /// not be sent, and an unknown limit cannot make it hang up (RFC 7889 §4).
-    async fn stream(&mut self, wire: &WireName, message: Message) -> Result<Completion, Error> {
-        let header = Header::of(&message);
+    async fn stream(&mut self, wire: &WireName, message: Message) -> Result<(Completion, FlagSet), Error> {
+        let mut header = Header::of(&message);
         let Body::Streamed { head, mut rest } = message.body else {
             return Err(Error::message(Cause::Protocol, "a message that is there as a whole is not streamed"));
         };
-        let ticket = self.connection.begin();
-        self.connection.text(&format!("APPEND {wire} {}", header.text()));
-        let go = self.connection.announce(ticket, header.literal, message.size, Literals::Synchronizing).await?;
-        if let Go::Over(completion) = go {
-            return Ok(completion);
-        }
+        let ticket = loop {
+            let ticket = self.connection.begin();
+            self.connection.text(&format!("APPEND {wire} {}", header.text()));
+            match self.connection.announce(ticket, header.literal, message.size, Literals::Synchronizing).await? {
+                Go::Ahead => break ticket,
+                Go::Over(completion) => match header.plainer() {
+                    Some(plainer) if may_be_for_flags_or_date(&completion) => header = plainer,
+                    _ => return Ok((completion, header.flags)),
+                },
+            }
+        };
         let mut missing = Some(message.size);
         let mut next = Some(head);
         while let Some(octets) = next {
@@ -217,14 +286,14 @@ impl ImapStore {
             return Err(self.connection.fail(Error::side(Cause::ConnectionLost, text)));
         }
         self.connection.end(ticket);
-        self.connection.answer(ticket, |_| {}).await
+        Ok((self.connection.answer(ticket, |_| {}).await?, header.flags))
     }
 }
 
 impl Outcome {
-    fn settle(&mut self, scope: &UidScope, letters: Vec<Letter>, completion: &Completion) {
+    fn settle(&mut self, scope: &UidScope, mut letters: Vec<Letter>, completion: &Completion) {
         if completion.is_ok() {
-            let uids = uids_of(scope, completion, letters.len());
+            let uids = self.uids_of(scope, completion, letters.len());
             for (at, letter) in letters.iter().enumerate() {
                 let uid = uids.as_ref().and_then(|uids| uids.get(at).copied());
                 self.appended[letter.place] = Some(there(uid, &letter.header.flags));
@@ -235,17 +304,23 @@ impl Outcome {
             self.no_such_mailbox = Some(refusal(completion, 0));
             return;
         }
-        match letters.as_slice() {
-            // MULTIAPPEND stores all or nothing (RFC 3502 §3).
-            [Letter { place, octets, .. }] => {
-                self.appended[*place] = Some(Appended::Refused(refusal(completion, octets.len() as u64)));
+        // MULTIAPPEND stores all or nothing (RFC 3502 §3).
+        if letters.len() > 1 {
+            return self.again.extend(letters);
+        }
+        for letter in letters.drain(..) {
+            self.appended[letter.place] = Some(Appended::Refused(refusal(completion, letter.octets.len() as u64)));
+            if completion.backoff().is_some() {
+                let letter = Letter { pauses: letter.pauses + 1, ..letter };
+                self.again.extend(Some(letter).filter(|letter| letter.pauses < ATTEMPTS));
+            } else if let Some(header) = letter.header.plainer().filter(|_| may_be_for_flags_or_date(completion)) {
+                self.again.push(Letter { header, ..letter });
             }
-            _ => self.refused.extend(letters),
         }
     }
 
     fn settle_stream(&mut self, scope: &UidScope, place: usize, size: u64, flags: &FlagSet, completion: &Completion) {
-        self.appended[place] = Some(match uids_of(scope, completion, 1).as_deref() {
+        self.appended[place] = Some(match self.uids_of(scope, completion, 1).as_deref() {
             Some([uid]) => there(Some(*uid), flags),
             _ if completion.is_ok() => there(None, flags),
             _ if completion.says_there_is_none() => {
@@ -255,6 +330,29 @@ impl Outcome {
             _ => Appended::Refused(refusal(completion, size)),
         });
     }
+
+    /// Where the messages are, if the server says so in a way that can be meant (RFC 4315 §3).
+    fn uids_of(&self, scope: &UidScope, completion: &Completion, messages: usize) -> Option<Vec<Uid>> {
+        match &completion.code {
+            Some(Code::AppendUid(uid_validity, uids))
+                if completion.is_ok()
+                    && self.uids == Uids::Told
+                    && *uid_validity == scope.uid_validity
+                    && uids.len() == messages
+                    && uids.is_sorted_by(|one, next| one < next) =>
+            {
+                Some(uids.clone())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a refusal may be about what stands before the message, and not about the message or the mailbox.
+fn may_be_for_flags_or_date(completion: &Completion) -> bool {
+    !completion.is_ok()
+        && completion.backoff().is_none()
+        && matches!(refusal(completion, 0).cause, Cause::Refused | Cause::CannotHold)
 }
 
 /// A message that was taken with these flags.
@@ -265,25 +363,10 @@ fn there(uid: Option<Uid>, flags: &FlagSet) -> Appended {
     }
 }
 
-/// Where the messages are, if the server says so in a way that can be meant (RFC 4315 §3).
-fn uids_of(scope: &UidScope, completion: &Completion, messages: usize) -> Option<Vec<Uid>> {
-    match &completion.code {
-        Some(Code::AppendUid(uid_validity, uids))
-            if completion.is_ok()
-                && *uid_validity == scope.uid_validity
-                && uids.len() == messages
-                && uids.is_sorted_by(|one, next| one < next) =>
-        {
-            Some(uids.clone())
-        }
-        _ => None,
-    }
-}
-
 /// LIMIT is what RFC 5530 has for a message that is too large; TOOBIG came later (RFC 7889 §5).
 fn refusal(completion: &Completion, size: u64) -> Error {
     let error = completion.refusal(Reach::Message, &format!("a message of {size} octets"));
-    match completion.has_code("LIMIT") {
+    match completion.has_code("LIMIT") && error.cause == Cause::Refused && completion.backoff().is_none() {
         true => Error { cause: Cause::TooBig, retry: Retry::Never, ..error },
         false => error,
     }

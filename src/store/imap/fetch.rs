@@ -34,8 +34,10 @@ impl ImapStore {
         // What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
         // And one message that it cannot read must not keep the others: each of those that are missing is asked for by
         // itself, and the one that fails again is named.
-        let missing = if failed { delivery.wanted.clone() } else { self.still_there(&delivery.wanted).await? };
-        let missing: Vec<Uid> = missing.iter().collect();
+        if !failed {
+            delivery.wanted = self.still_there(&delivery.wanted).await?;
+        }
+        let missing: Vec<Uid> = delivery.wanted.iter().collect();
         self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
@@ -125,6 +127,7 @@ impl Delivery {
             Incoming::BodyChunk(octets) => self.pass(octets).await,
             Incoming::BodyEnd => self.end().await,
             Incoming::Untagged(Response::Fetch(fetch)) => self.conclude(fetch).await,
+            Incoming::Untagged(Response::Vanished { uids, .. }) => self.wanted = self.wanted.difference(&uids),
             _ => {}
         }
     }

@@ -65,30 +65,29 @@ const SAYINGS: [(&str, Meaning, Option<&str>); 15] = [
     ("quota exceeded", FULL, None),
     ("you exceeded your mail quota", FULL, None),
     ("… storage limit has been exceeded", FULL, None),
-    ("too many user flags in mailbox", KEYWORDS_USED_UP, Some("the mailbox takes no more keywords")),
+    ("too many user flags in mailbox", NOT_TAKEN, Some("the mailbox takes no more keywords")),
     (
         "too many identical emails",
-        meaning(Cause::CannotHold, Retry::Never, Reach::Message),
+        NOT_TAKEN,
         Some("the mailbox holds as many copies of this very message as the server allows"),
     ),
     (
         "command argument error. 10",
-        NOT_UNDERSTOOD,
+        NOT_TAKEN,
         Some("Exchange says so of a command that names too many messages, and of a message with lines too long for it"),
     ),
     (
         "command argument error. 11",
-        NOT_UNDERSTOOD,
+        NOT_TAKEN,
         Some("Exchange says so of a message that is too large, or that has lines or parts that it does not take"),
     ),
-    ("command argument error. 12", NOT_UNDERSTOOD, Some("Exchange says so of a command of more than 4096 octets")),
-    ("command error. 10", NOT_UNDERSTOOD, Some("Exchange says so of a message with lines too long for it")),
+    ("command argument error. 12", NOT_TAKEN, Some("Exchange says so of a command of more than 4096 octets")),
+    ("command error. 10", NOT_TAKEN, Some("Exchange says so of a message with lines too long for it")),
 ];
 
 const FULL: Meaning = meaning(Cause::OverQuota, Retry::Later, Reach::Mailbox);
-const KEYWORDS_USED_UP: Meaning = meaning(Cause::Limit, Retry::Never, Reach::Message);
 /// The same will be refused the same next time.
-const NOT_UNDERSTOOD: Meaning = meaning(Cause::CannotHold, Retry::Never, Reach::Message);
+const NOT_TAKEN: Meaning = meaning(Cause::CannotHold, Retry::Never, Reach::Message);
 
 impl Completion {
     /// Whether it was done.
@@ -109,11 +108,6 @@ impl Completion {
     /// Whether the server gives a reason that programs can read.
     pub(super) fn has_reason(&self) -> bool {
         matches!(&self.code, Some(Code::Other(..)))
-    }
-
-    /// Whether it would have been done without keywords (`quirks`: keywords-used-up).
-    pub(super) fn refuses_keywords(&self) -> bool {
-        !self.is_ok() && self.meaning().0 == KEYWORDS_USED_UP
     }
 
     /// How long to wait before the same is tried again, where waiting helps: what the server suggests, up to
@@ -211,7 +205,7 @@ mod tests {
     /// The names are those of `quirks`.
     #[test]
     fn sayings_stand_for_codes() {
-        use Cause::{CannotHold, Limit, Login, OverQuota, Refused};
+        use Cause::{CannotHold, Login, OverQuota, Refused};
         use Retry::{Later, Never};
         const THROTTLED: &str = "Request is throttled. Suggested Backoff Time: 89117 milliseconds";
         let seconds = |seconds| Some(Duration::from_secs(seconds));
@@ -283,7 +277,7 @@ mod tests {
                 Status::No,
                 "",
                 "Too many user flags in mailbox",
-                (Limit, Never, Reach::Message),
+                (CannotHold, Never, Reach::Message),
                 None,
             ),
             (
@@ -332,7 +326,6 @@ mod tests {
             let error = completion.refusal(Reach::Message, "it");
             assert_eq!((error.cause, error.retry, error.reach), meant, "{name}, {who}: {error}");
             assert_eq!(completion.backoff(), pause, "{name}, {who}: {error}");
-            assert_eq!(completion.refuses_keywords(), name == "keywords-used-up", "{error}");
         }
     }
 

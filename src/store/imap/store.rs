@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::name::{Names, WireName};
 use super::quirks::Quirks;
 use crate::mail::{
-    Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
     Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Store, Stored, Traffic, UidScope, Wanted,
@@ -33,6 +33,8 @@ pub struct ImapStore {
     pub(super) selection: Selection,
     /// Whether we have appended to what is selected, in a session that need not see it by itself.
     pub(super) appended: bool,
+    /// The keywords that what is selected is known to keep.
+    pub(super) kept_keywords: FlagSet,
 }
 
 /// What is selected at the server.
@@ -54,7 +56,8 @@ impl ImapStore {
         names: Names,
         quirks: Quirks,
     ) -> ImapStore {
-        ImapStore { connection, profile, capabilities, names, quirks, selection: Selection::Nothing, appended: false }
+        let (selection, kept_keywords) = (Selection::Nothing, FlagSet::new());
+        ImapStore { connection, profile, capabilities, names, quirks, selection, appended: false, kept_keywords }
     }
 
     /// How the server spells a name.
