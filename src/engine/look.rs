@@ -1,19 +1,21 @@
 //! Looks at one mailbox on both sides: is what they say believable, who are their messages, what differs, what is to be done?
 
 use crate::mail::{
-    Access, Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Uid, UidSet,
+    Access, Both, Checkpoint, Flag, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence,
+    Uid, UidSet,
 };
 use crate::plan::{
-    Baseline, Changes, Diff, MailboxKey, Place, Presence, Remembered, Skipped, View, exists_equation_holds,
-    plan_mailbox,
+    Baseline, Changes, Diff, Lifted, MailboxKey, Place, Presence, Remembered, Skipped, View, Writing,
+    exists_equation_holds, plan_mailbox,
 };
 use crate::state;
 use crate::store::UidScope;
 
 use super::event::{Extent, Trouble, TroubleCause};
-use super::survey::due;
+use super::execute::Settled;
+use super::survey::{Mode, due};
 use super::task::{SideView, Sight, Task};
-use super::{Halt, Run, Scrutiny, recognize, settle};
+use super::{Halt, Run, Scrutiny, lift, recognize, settle};
 
 /// A mailbox that is being looked at.
 pub(super) struct Look {
@@ -27,6 +29,8 @@ pub(super) struct Look {
     pub(super) deeper: Both<Deeper>,
     /// The sides whose UIDs do not mean any more what is remembered.
     pub(super) uids: Both<Uids>,
+    /// The marks that are still to be put back: what is seen without them is seen as if they were there.
+    pub(super) lifted: Both<Vec<Lifted>>,
     /// Nothing more is done with it in this run.
     pub(super) given_up: bool,
 }
@@ -65,8 +69,50 @@ impl Look {
             seen: Both::default(),
             deeper: Both::default(),
             uids: Both::default(),
+            lifted: Both::default(),
             given_up: false,
         })
+    }
+
+    /// Puts marks back that a run before has lifted and left so, for they would look like somebody's change. A run that
+    /// may not write there remembers instead to see them.
+    pub(super) async fn put_marks_back(&mut self, run: &mut Run<'_>, mode: Mode) -> Result<(), Halt> {
+        if self.remembered.as_ref().is_none_or(|row| row.lifted == 0) {
+            return Ok(());
+        }
+        let rows = run.state.lifted(self.key)?;
+        for side in Side::BOTH {
+            let of_side: Vec<Lifted> = rows.iter().filter(|row| row.side == side).copied().collect();
+            if of_side.is_empty() {
+                continue;
+            }
+            if mode == Mode::Rehearse || run.policy.writing[side] == Writing::Refused {
+                self.lifted[side] = of_side;
+                continue;
+            }
+            let place = lift::Place { key: self.key, name: &self.place.name, side };
+            if lift::put_back(run, place, &self.name_on(run, side)).await? != Settled::Yes {
+                self.given_up = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the messages whose marks are still off with these marks; answers which they are.
+    fn see_lifted_marks(&mut self) -> Both<UidSet> {
+        let mut uids: Both<UidSet> = Both::default();
+        for side in Side::BOTH {
+            let Some(seen) = &mut self.seen[side] else { continue };
+            for row in self.lifted[side].iter().filter(|row| row.uid_validity == seen.status.uid_validity) {
+                let shown = seen.messages.get(row.uid).filter(|flags| !flags.contains(&Flag::Deleted));
+                if let Some(mut flags) = shown.cloned() {
+                    flags.insert(Flag::Deleted);
+                    seen.messages.insert(row.uid, flags);
+                    uids[side].insert(row.uid);
+                }
+            }
+        }
+        uids
     }
 
     fn name_on(&self, run: &Run<'_>, side: Side) -> MailboxName {
@@ -181,6 +227,7 @@ impl Look {
         if self.given_up {
             return Err(Trip::Mailbox);
         }
+        let lifted = self.see_lifted_marks();
         let scopes = Both::from_fn(|side| {
             let seen = self.seen[side].as_ref()?;
             Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
@@ -188,8 +235,11 @@ impl Look {
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
         if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
-            settle::settle(run, &found).await?;
+            for settle::Reported { side, uid, flags } in settle::settle(run, &found).await? {
+                self.see_also(side, uid, flags);
+            }
         }
+        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         if self.uids != Both::default() {
             self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
         }
@@ -230,8 +280,20 @@ impl Look {
             name: self.place.name.clone(),
             sides,
             plan,
+            lifted,
             place: self.place,
         })
+    }
+
+    /// Adds a message that its side does not report because nothing has changed there, unless it is gone.
+    fn see_also(&mut self, side: Side, uid: Uid, flags: FlagSet) {
+        let Some(seen) = &mut self.seen[side] else { return };
+        match &seen.silence {
+            Silence::Unchanged { vanished } if !vanished.contains(uid) && !seen.messages.contains(uid) => {
+                seen.messages.insert(uid, flags);
+            }
+            Silence::Unchanged { .. } | Silence::Gone => {}
+        }
     }
 
     /// A pair means something only beside the UIDVALIDITY of its UIDs, so that is remembered before the first pair.

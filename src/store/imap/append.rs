@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::capability::Literals;
 use super::connection::{Completion, Go, Ticket};
 use super::name::WireName;
-use super::response::{Code, LiteralKind};
+use super::response::{Code, LiteralKind, Response};
 use super::store::ImapStore;
 use crate::mail::{Flag, FlagSet, InternalDate, Uid, UidSet};
 use crate::store::{Appended, Body, Cause, Error, Form, Message, Method, Reach, Retry, UidScope};
@@ -101,8 +101,9 @@ impl ImapStore {
         let mut outcome = Outcome { appended, again: Vec::new(), no_such_mailbox: None, uids };
         self.appended |= self.profile.method != Method::Qresync;
         let mut jobs = Vec::new();
+        let limit = self.append_limit(scope, &wire).await?;
         for (place, message) in messages.into_iter().enumerate() {
-            match self.refuses(&message) {
+            match self.refuses(&message, limit) {
                 Some(error) => outcome.appended[place] = Some(Appended::Refused(error)),
                 None => self.plan(&mut jobs, place, message),
             }
@@ -152,14 +153,33 @@ impl ImapStore {
         Ok(())
     }
 
+    /// The largest message that the mailbox takes, in octets: the same for all, or told for each by STATUS (RFC 7889 §2).
+    async fn append_limit(&mut self, scope: &UidScope, wire: &WireName) -> Result<Option<u64>, Error> {
+        if let Some(limit) = self.capabilities.append_limit().or(self.append_limits.get(&scope.name).copied().flatten())
+        {
+            return Ok(Some(limit));
+        }
+        if !self.capabilities.has("APPENDLIMIT") || self.append_limits.contains_key(&scope.name) {
+            return Ok(None);
+        }
+        let mut limit = None;
+        let take = |response| match response {
+            Response::Status(items) if wire.is_meant_by(&items.name) => limit = items.append_limit,
+            _ => {}
+        };
+        self.connection.run(&format!("STATUS {wire} (APPENDLIMIT)"), take).await?;
+        self.append_limits.insert(scope.name.clone(), limit);
+        Ok(limit)
+    }
+
     /// Why a message need not even be sent.
-    fn refuses(&self, message: &Message) -> Option<Error> {
+    fn refuses(&self, message: &Message, limit: Option<u64>) -> Option<Error> {
         let size = match &message.body {
             Body::Whole(octets) => octets.len() as u64,
             Body::Streamed { .. } => message.size,
         };
         let cannot_hold = |text: &str| Some(Error::message(Cause::CannotHold, text).for_good());
-        match self.capabilities.append_limit() {
+        match limit {
             // A literal without octets would cancel the whole command (RFC 3502 §6.3.11).
             _ if size == 0 => cannot_hold("a message without any octet cannot be appended by IMAP"),
             _ if message.form == Form::Binary && !self.capabilities.has("BINARY") => {
@@ -177,6 +197,9 @@ impl ImapStore {
     fn plan(&self, jobs: &mut Vec<Job>, place: usize, message: Message) {
         let header = Header::of(&message);
         let octets = match message.body {
+            Body::Whole(octets) if self.quirks.wants_final_line_end && !octets.ends_with(b"\r\n") => {
+                [octets.as_ref(), b"\r\n"].concat().into()
+            }
             Body::Whole(octets) => octets,
             Body::Streamed { .. } => return jobs.push(Job::Stream(place, message)),
         };

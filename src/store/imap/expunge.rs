@@ -93,7 +93,11 @@ impl ImapStore {
     /// Which of these the server still lists.
     pub(super) async fn still_there(&mut self, uids: &UidSet) -> Result<UidSet, Error> {
         let sets = uids.split(self.quirks.line_limit);
-        let commands = sets.iter().map(|set| self.capabilities.search(&format!("UID {set}"))).collect();
+        let mut commands: Vec<String> =
+            sets.iter().map(|set| self.capabilities.search(&format!("UID {set}"))).collect();
+        if self.quirks.frozen_view && !commands.is_empty() {
+            commands.insert(0, "NOOP".to_owned());
+        }
         Ok(self.search(commands).await?.intersection(uids))
     }
 

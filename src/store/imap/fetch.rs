@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
+use super::quirks::is_invented;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
 use super::store::ImapStore;
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
@@ -18,7 +19,8 @@ const COLLECT_LIMIT: u64 = 64 * 1024 * 1024;
 
 impl ImapStore {
     pub(super) async fn fetch_messages(&mut self, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None };
+        let invented = if self.quirks.frozen_view { is_invented } else { |_: &[u8]| false };
+        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None, invented };
         let mut failed = false;
         let mut flight = Flight::new(uids.split(self.quirks.line_limit).iter().map(command).collect());
         while let Some((_, incoming)) = flight.next(&mut self.connection).await? {
@@ -78,6 +80,8 @@ struct Delivery {
     wanted: UidSet,
     deliver: mpsc::Sender<Fetched>,
     passing: Option<Passing>,
+    /// Whether octets are what this server gives for a message that is gone.
+    invented: fn(&[u8]) -> bool,
 }
 
 /// A large message that is flowing by.
@@ -201,7 +205,8 @@ impl Delivery {
     async fn conclude(&mut self, fetch: Fetch) {
         let passing = self.passing.take();
         let Some((uid, body)) = fetch.uid.zip(fetch.body.clone()) else { return };
-        if !self.wanted.remove(uid) {
+        let is_invented = matches!(&body, BodyItem::Octets(octets) if (self.invented)(octets));
+        if is_invented || !self.wanted.remove(uid) {
             return;
         }
         let unreadable = |reason: &str| Fetched::Unreadable { uid, reason: reason.to_owned() };

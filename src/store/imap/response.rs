@@ -225,6 +225,8 @@ pub struct MailboxStatusItems {
     pub highest_modseq: Option<Option<ModSeq>>,
     /// MAILBOXID, where it is not garbage.
     pub mailbox_id: Option<crate::mail::MailboxId>,
+    /// APPENDLIMIT, in octets; absent for NIL too (RFC 7889 §3.2).
+    pub append_limit: Option<u64>,
 }
 
 /// A namespace (RFC 2342).

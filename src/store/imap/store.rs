@@ -35,6 +35,8 @@ pub struct ImapStore {
     pub(super) appended: bool,
     /// The keywords that what is selected is known to keep.
     pub(super) kept_keywords: FlagSet,
+    /// What APPENDLIMIT was told of mailboxes one by one, in octets.
+    pub(super) append_limits: BTreeMap<MailboxName, Option<u64>>,
 }
 
 /// What is selected at the server.
@@ -56,8 +58,17 @@ impl ImapStore {
         names: Names,
         quirks: Quirks,
     ) -> ImapStore {
-        let (selection, kept_keywords) = (Selection::Nothing, FlagSet::new());
-        ImapStore { connection, profile, capabilities, names, quirks, selection, appended: false, kept_keywords }
+        ImapStore {
+            connection,
+            profile,
+            capabilities,
+            names,
+            quirks,
+            selection: Selection::Nothing,
+            appended: false,
+            kept_keywords: FlagSet::new(),
+            append_limits: BTreeMap::new(),
+        }
     }
 
     /// How the server spells a name.
