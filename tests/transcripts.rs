@@ -19,8 +19,8 @@ use interimap::store::imap::{
     WireTrace, connect_over,
 };
 use interimap::store::{
-    Appended, Body, Cause, Error, Expunged, Fetched, Form, MailboxKind, Message, Reach, Retry, Store, Stored, UidScope,
-    Wanted,
+    Appended, Body, Cause, Error, Expunged, Fetched, Form, MailboxKind, Message, Method, Reach, Retry, Store, Stored,
+    UidScope, Wanted,
 };
 use script::{Player, play_on};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, DuplexStream};
@@ -228,33 +228,41 @@ async fn a_tunnel_that_wants_a_login_says_so() {
 }
 
 #[tokio::test]
-async fn s067_missing_extensions_are_named() {
-    for (script, named) in [
-        ("S: * PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE UIDPLUS] hi".to_owned(), "QRESYNC, LIST-EXTENDED"),
+async fn a_server_that_does_not_speak_imap4rev1_is_named_as_such() {
+    let (stream, player) = play("S: * PREAUTH [CAPABILITY IMAP4rev2 QRESYNC] hi");
+    let Err(error) = connect_over(stream, &tunnel()).await else { panic!("it was opened") };
+    assert_eq!((error.cause, error.retry), (Cause::MissingCapability, Retry::Never), "{error}");
+    assert!(error.text.contains("IMAP4rev1"), "{error}");
+    player.finish().await;
+}
+
+#[tokio::test]
+async fn s067_missing_extensions_are_done_without() {
+    let bare = "S: * PREAUTH [CAPABILITY IMAP4rev1] hi\nC: a1 LIST \"\" \"\"\nS: a1 OK done";
+    let not_on = |enabled: &str| {
+        format!(
+            "S: * PREAUTH [CAPABILITY {NEEDED}] hi\nC: a1 ENABLE QRESYNC\nC: a2 LIST \"\" \"\"\n{enabled}S: a1 OK done\nS: a2 OK done"
+        )
+    };
+    for (script, disabled, method, reason) in [
+        (bare.to_owned(), "", Method::Full, "does not offer QRESYNC"),
+        (not_on(""), "", Method::Condstore, "does not turn QRESYNC on"),
+        (not_on("S: * ENABLED CONDSTORE\n"), "", Method::Condstore, "does not turn QRESYNC on"),
         (
-            format!(
-                "S: * PREAUTH [CAPABILITY {NEEDED}] hi\nC: a1 ENABLE QRESYNC\nC: a2 LIST \"\" \"\"\nS: a1 OK done\nS: a2 OK done"
-            ),
-            "does not turn QRESYNC on",
-        ),
-        (
-            format!(
-                "S: * PREAUTH [CAPABILITY {NEEDED}] hi\nC: a1 ENABLE QRESYNC\nC: a2 LIST \"\" \"\"\nS: * ENABLED CONDSTORE\nS: a1 OK done\nS: a2 OK done"
-            ),
-            "does not turn QRESYNC on",
+            format!("S: * PREAUTH [CAPABILITY {NEEDED}] hi\nC: a1 LIST \"\" \"\"\nS: a1 OK done"),
+            "qresync",
+            Method::Condstore,
+            "disabled by the configuration",
         ),
     ] {
         let (stream, player) = play(&script);
-        let Err(error) = connect_over(stream, &tunnel()).await else { panic!("it was opened") };
-        assert_eq!((error.cause, error.retry), (Cause::MissingCapability, Retry::Never), "{error}");
-        assert!(error.text.contains(named), "{error}");
+        let disabled: Vec<String> = disabled.split_whitespace().map(str::to_owned).collect();
+        let store = connect_over(stream, &Endpoint { disable_extensions: disabled, ..tunnel() }).await.unwrap();
+        assert_eq!(store.profile().method, method, "{script}");
+        assert!(store.profile().reason.contains(reason), "{}", store.profile().reason);
+        drop(store);
         player.finish().await;
     }
-    let (stream, player) = play(&format!("S: * PREAUTH [CAPABILITY {NEEDED}] hi"));
-    let endpoint = Endpoint { disable_extensions: vec!["uidplus".to_owned()], ..tunnel() };
-    let Err(error) = connect_over(stream, &endpoint).await else { panic!("it was opened") };
-    assert!(error.text.contains("UIDPLUS"), "{error}");
-    player.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -724,7 +732,8 @@ async fn s038_s039_s145_s148_messages_come_whatever_the_server_says_between() {
          S: * 5 FETCH (UID 5 FLAGS () RFC822.SIZE 2 BODY[] \"no\")\n\
          S: * 1 FETCH (UID 1 FLAGS () INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" BODY[] \"twice\")\n\
          S: * 9 FETCH (UID 99 FLAGS () INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" BODY[] \"unasked\")\n\
-         S: * VANISHED 6\nS: a1 OK [EXPUNGEISSUED] done\n",
+         S: * VANISHED 6\nS: a1 OK [EXPUNGEISSUED] done\n\
+         C: b1 UID SEARCH RETURN (ALL) UID 7:9\nS: * ESEARCH (TAG \"b1\") UID\nS: b1 OK done\n",
     );
     let (mut store, player) = opened(&script).await;
     let mut wanted = UidSet::new();
@@ -745,7 +754,8 @@ async fn s038_one_message_that_cannot_be_read_does_not_keep_the_others() {
              C: b1 UID FETCH 2 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
              C: b2 UID FETCH 3 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
              C: b3 UID FETCH 4 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
-             S: b1 NO [SERVERBUG] the disk\nS: * 3 FETCH (UID 3 {item})\nS: b2 OK done\nS: b3 OK done\n"
+             S: b1 NO [SERVERBUG] the disk\nS: * 3 FETCH (UID 3 {item})\nS: b2 OK done\nS: b3 OK done\n\
+             C: c1 UID SEARCH RETURN (ALL) UID 4\nS: * ESEARCH (TAG \"c1\") UID\nS: c1 OK done\n"
         ),
     );
     let (mut store, player) = opened(&script).await;
@@ -753,6 +763,29 @@ async fn s038_one_message_that_cannot_be_read_does_not_keep_the_others() {
     wanted.insert_range(uid(1)..=uid(4));
     let fetched = fetch(&mut store, &scope("x", 7), &wanted).await.unwrap();
     assert_eq!(fetched, ["1  Text ok", "2 unreadable", "3  Text ok"]);
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_missing_from_an_ok_is_asked_for_again_before_anything_is_concluded() {
+    let item = "FLAGS () INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 2 BODY[] \"ok\"";
+    let script = select(
+        "7",
+        &format!(
+            "C: a1 UID FETCH 1:4 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
+             S: * 1 FETCH (UID 1 {item})\nS: a1 OK done\n\
+             C: b1 UID SEARCH RETURN (ALL) UID 2:4\nS: * ESEARCH (TAG \"b1\") UID ALL 2:3\nS: b1 OK done\n\
+             C: c1 UID FETCH 2 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
+             C: c2 UID FETCH 3 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\n\
+             S: * 2 FETCH (UID 2 {item})\nS: c1 OK done\nS: c2 OK done\n\
+             C: d1 UID SEARCH RETURN (ALL) UID 3\nS: * ESEARCH (TAG \"d1\") UID ALL 3\nS: d1 OK done\n"
+        ),
+    );
+    let (mut store, player) = opened(&script).await;
+    let mut wanted = UidSet::new();
+    wanted.insert_range(uid(1)..=uid(4));
+    let fetched = fetch(&mut store, &scope("x", 7), &wanted).await.unwrap();
+    assert_eq!(fetched, ["1  Text ok", "2  Text ok", "3 unreadable"]);
     finish(store, player).await;
 }
 
@@ -792,19 +825,31 @@ async fn s148_a_message_cut_short_by_the_end_of_the_connection_is_not_whole() {
 async fn fingerprints_need_all_their_parts() {
     let command =
         "C: a1 UID FETCH 1 (INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM MESSAGE-ID SUBJECT TO)])\n";
+    const GONE: &str = "C: b1 UID SEARCH RETURN (ALL) UID 1\nS: * ESEARCH (TAG \"b1\") UID\nS: b1 OK done\n";
+    const KEPT_BACK: &str = "C: b1 UID SEARCH RETURN (ALL) UID 1\nS: * ESEARCH (TAG \"b1\") UID ALL 1\nS: b1 OK done\n\
+         C: c1 UID FETCH 1 (INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM MESSAGE-ID SUBJECT TO)])\n\
+         S: * 1 FETCH (UID 1 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 7 BODY[HEADER.FIELDS (Date)] \"\")\n\
+         S: c1 OK done\n";
+    const KEPT_BACK_AGAIN: &str = "C: b1 UID SEARCH RETURN (ALL) UID 1\nS: * ESEARCH (TAG \"b1\") UID ALL 1\nS: b1 OK done\n\
+         C: c1 UID FETCH 1 (INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM MESSAGE-ID SUBJECT TO)])\n\
+         S: c1 OK done\n";
     let date = "INTERNALDATE \"17-Jul-1996 02:44:25 -0700\"";
-    for (lines, found) in [
+    for (lines, afterwards, found) in [
         (
             format!(
                 "S: * 1 FETCH (UID 1 RFC822.SIZE 7)\nS: * 1 FETCH (UID 1 {date} BODY[HEADER.FIELDS (Date From Message-ID Subject To)] \"\")\n"
             ),
+            "",
             Some(1),
         ),
-        ("S: * 1 FETCH (UID 1 FLAGS (\\Seen))\n".to_owned(), Some(0)),
-        (format!("S: * 1 FETCH (UID 1 {date} RFC822.SIZE 7)\n"), None),
-        (format!("S: * 1 FETCH (UID 1 {date} RFC822.SIZE -7)\n"), None),
+        ("S: * 1 FETCH (UID 1 FLAGS (\\Seen))\n".to_owned(), GONE, Some(0)),
+        (String::new(), GONE, Some(0)),
+        (String::new(), KEPT_BACK, Some(1)),
+        (String::new(), KEPT_BACK_AGAIN, None),
+        (format!("S: * 1 FETCH (UID 1 {date} RFC822.SIZE 7)\n"), "", None),
     ] {
-        let (mut store, player) = opened(&select("7", &format!("{command}{lines}S: a1 OK done\n"))).await;
+        let script = format!("{command}{lines}S: a1 OK done\n{afterwards}");
+        let (mut store, player) = opened(&select("7", &script)).await;
         let fingerprints = store.fingerprints(&scope("x", 7), &uids(&[1])).await;
         assert_eq!(fingerprints.as_ref().ok().map(|found| found.len()), found, "{lines}: {fingerprints:?}");
         finish(store, player).await;
@@ -1140,23 +1185,30 @@ async fn a_bare_refusal_is_looked_into() {
 async fn a_census_believes_only_what_agrees() {
     let count = |tag: &str, exists: u32, found: &str| {
         format!(
-            "C: u{tag} UNSELECT\nC: s{tag} STATUS \"x\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)\nC: o{tag} SELECT \"x\"\n\
-             C: f{tag} UID SEARCH RETURN (ALL) ALL\nS: u{tag} BAD nothing is selected\n\
+            "C: s{tag} STATUS \"x\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)\nC: o{tag} SELECT \"x\"\n\
+             C: f{tag} UID SEARCH RETURN (ALL) ALL\n\
              S: * STATUS x (MESSAGES 2 UIDNEXT 9 UIDVALIDITY 7 HIGHESTMODSEQ 5)\nS: s{tag} OK done\n\
              S: * {exists} EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: * OK [UIDNEXT 9] ok\nS: * OK [HIGHESTMODSEQ 5] ok\nS: o{tag} OK done\n\
              S: * ESEARCH (TAG \"f{tag}\") UID{found}\nS: f{tag} OK done\n"
         )
     };
-    let (mut store, player) =
-        opened(&(count("1", 0, "") + &count("2", 2, " ALL 3") + &count("3", 2, " ALL 3,8"))).await;
+    let unselect = |tag: &str, count: &str| {
+        let said = count.replacen("S: ", &format!("S: u{tag} OK done\nS: "), 1);
+        format!("C: u{tag} UNSELECT\n{said}")
+    };
+    let (mut store, player) = opened(
+        &[count("1", 0, ""), unselect("2", &count("2", 2, " ALL 3")), unselect("3", &count("3", 2, " ALL 3,8"))]
+            .concat(),
+    )
+    .await;
     let (status, found) = store.census(&name("x")).await.unwrap().unwrap();
     assert_eq!((status.messages, found), (2, uids(&[3, 8])));
     finish(store, player).await;
 
     let gone = |answer: &str, more: &str| {
         format!(
-            "C: a1 UNSELECT\nC: a2 STATUS \"x\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)\nC: a3 SELECT \"x\"\n\
-             C: a4 UID SEARCH RETURN (ALL) ALL\nS: a1 OK done\nS: a2 NO no\nS: a3 NO {answer}\nS: a4 BAD no\n{more}"
+            "C: a2 STATUS \"x\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)\nC: a3 SELECT \"x\"\n\
+             C: a4 UID SEARCH RETURN (ALL) ALL\nS: a2 NO no\nS: a3 NO {answer}\nS: a4 BAD no\n{more}"
         )
     };
     for (script, gone) in [

@@ -1,20 +1,21 @@
 //! Looks at one mailbox on both sides: is what they say believable, who are their messages, what differs, what is to be done?
 
-use std::collections::BTreeMap;
-
 use crate::mail::{
-    Access, Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence, Uid, UidSet,
+    Access, Both, Checkpoint, Flag, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence,
+    Uid, UidSet,
 };
 use crate::plan::{
-    Baseline, Changes, MailboxKey, Place, Presence, Remembered, View, diff, exists_equation_holds, plan_mailbox,
+    Baseline, Changes, Diff, Lifted, MailboxKey, Place, Presence, Remembered, Skipped, View, Writing,
+    exists_equation_holds, plan_mailbox,
 };
 use crate::state;
 use crate::store::UidScope;
 
 use super::event::{Extent, Trouble, TroubleCause};
-use super::survey::due;
+use super::execute::Settled;
+use super::survey::{Mode, due};
 use super::task::{SideView, Sight, Task};
-use super::{Halt, Run, Scrutiny, recognize, settle};
+use super::{Halt, Run, Scrutiny, lift, recognize, settle};
 
 /// A mailbox that is being looked at.
 pub(super) struct Look {
@@ -28,6 +29,8 @@ pub(super) struct Look {
     pub(super) deeper: Both<Deeper>,
     /// The sides whose UIDs do not mean any more what is remembered.
     pub(super) uids: Both<Uids>,
+    /// The marks that are still to be put back: what is seen without them is seen as if they were there.
+    pub(super) lifted: Both<Vec<Lifted>>,
     /// Nothing more is done with it in this run.
     pub(super) given_up: bool,
 }
@@ -66,8 +69,50 @@ impl Look {
             seen: Both::default(),
             deeper: Both::default(),
             uids: Both::default(),
+            lifted: Both::default(),
             given_up: false,
         })
+    }
+
+    /// Puts marks back that a run before has lifted and left so, for they would look like somebody's change. A run that
+    /// may not write there remembers instead to see them.
+    pub(super) async fn put_marks_back(&mut self, run: &mut Run<'_>, mode: Mode) -> Result<(), Halt> {
+        if self.remembered.as_ref().is_none_or(|row| row.lifted == 0) {
+            return Ok(());
+        }
+        let rows = run.state.lifted(self.key)?;
+        for side in Side::BOTH {
+            let of_side: Vec<Lifted> = rows.iter().filter(|row| row.side == side).copied().collect();
+            if of_side.is_empty() {
+                continue;
+            }
+            if mode == Mode::Rehearse || run.policy.writing[side] == Writing::Refused {
+                self.lifted[side] = of_side;
+                continue;
+            }
+            let place = lift::Place { key: self.key, name: &self.place.name, side };
+            if lift::put_back(run, place, &self.name_on(run, side)).await? != Settled::Yes {
+                self.given_up = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the messages whose marks are still off with these marks; answers which they are.
+    fn see_lifted_marks(&mut self) -> Both<UidSet> {
+        let mut uids: Both<UidSet> = Both::default();
+        for side in Side::BOTH {
+            let Some(seen) = &mut self.seen[side] else { continue };
+            for row in self.lifted[side].iter().filter(|row| row.uid_validity == seen.status.uid_validity) {
+                let shown = seen.messages.get(row.uid).filter(|flags| !flags.contains(&Flag::Deleted));
+                if let Some(mut flags) = shown.cloned() {
+                    flags.insert(Flag::Deleted);
+                    seen.messages.insert(row.uid, flags);
+                    uids[side].insert(row.uid);
+                }
+            }
+        }
+        uids
     }
 
     fn name_on(&self, run: &Run<'_>, side: Side) -> MailboxName {
@@ -92,18 +137,14 @@ impl Look {
             let [Some(first), Some(last)] = bounds else { continue };
             let mut around = UidSet::new();
             around.insert_range(first..=last);
-            let is_there = |uid: Uid| match &seen.silence {
-                Silence::Unchanged { vanished } => !vanished.contains(uid),
-                Silence::Gone => seen.messages.contains_key(&uid),
-            };
             let pairs = run.state.pairs_touching(self.key, side, &around)?;
             // What only came back from our own appends says nothing new.
             let known: UidSet = pairs.values().map(|pair| pair.uids[side]).collect();
-            if !seen.messages.keys().any(|uid| uid.get() >= was && !known.contains(*uid)) {
+            if !seen.messages.range(checkpoint.uid_next..).any(|(uid, _)| !known.contains(uid)) {
                 continue;
             }
             let newest =
-                pairs.into_values().filter(|pair| is_there(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
+                pairs.into_values().filter(|pair| !seen.lacks(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
             let Some(newest) = newest else { continue };
             let uid = newest.uids[side];
             let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
@@ -144,13 +185,14 @@ impl Look {
         let void = Side::BOTH.into_iter().any(|side| self.uids[side] != Uids::Valid);
         for side in Side::BOTH {
             let Some(seen) = &self.seen[side] else { continue };
-            if seen.silence == Silence::Gone {
-                continue;
-            }
-            let known = self.remembered.as_ref().map_or(0, |row| row.pairs + row.skipped[side]);
+            let Some(spoken_of) = seen.spoken_of() else { continue };
+            let known = self.remembered.as_ref().map_or(0, |row| row.held(side));
             let believable = !void && {
-                let baseline = touched(run, self.key, side, seen)?;
-                exists_equation_holds(&baseline, side, seen, known)
+                let mut remembered = Skipped::on(&run.state.skipped(self.key)?, side);
+                run.state.each_pair_touching(self.key, side, &spoken_of, |_, pair| {
+                    remembered.insert(pair.uids[side]);
+                })?;
+                exists_equation_holds(&remembered, seen, known)
             };
             if !believable {
                 self.deeper[side] = Deeper::Needed;
@@ -185,6 +227,7 @@ impl Look {
         if self.given_up {
             return Err(Trip::Mailbox);
         }
+        let lifted = self.see_lifted_marks();
         let scopes = Both::from_fn(|side| {
             let seen = self.seen[side].as_ref()?;
             Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
@@ -192,8 +235,11 @@ impl Look {
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
         if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
-            settle::settle(run, &found).await?;
+            for settle::Reported { side, uid, flags } in settle::settle(run, &found).await? {
+                self.see_also(side, uid, flags);
+            }
         }
+        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         if self.uids != Both::default() {
             self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
         }
@@ -220,7 +266,7 @@ impl Look {
             changes: &changes,
             holds,
             access,
-            held: Both::from_fn(|side| row.as_ref().map_or(0, |row| row.pairs + row.skipped[side])),
+            held: Both::from_fn(|side| row.as_ref().map_or(0, |row| row.held(side))),
             due: &due(run, &baseline.skipped),
         };
         let plan = plan_mailbox(&view, run.policy);
@@ -234,8 +280,20 @@ impl Look {
             name: self.place.name.clone(),
             sides,
             plan,
+            lifted,
             place: self.place,
         })
+    }
+
+    /// Adds a message that its side does not report because nothing has changed there, unless it is gone.
+    fn see_also(&mut self, side: Side, uid: Uid, flags: FlagSet) {
+        let Some(seen) = &mut self.seen[side] else { return };
+        match &seen.silence {
+            Silence::Unchanged { vanished } if !vanished.contains(uid) && !seen.messages.contains(uid) => {
+                seen.messages.insert(uid, flags);
+            }
+            Silence::Unchanged { .. } | Silence::Gone => {}
+        }
     }
 
     /// A pair means something only beside the UIDVALIDITY of its UIDs, so that is remembered before the first pair.
@@ -260,23 +318,17 @@ impl Look {
 
     /// What is remembered, as far as it is touched, and how each side moved away from it.
     fn compare(&self, run: &Run<'_>) -> Result<(Baseline, Both<Changes>), Halt> {
-        let mut baseline = Baseline { pairs: BTreeMap::new(), skipped: run.state.skipped(self.key)? };
-        let whole = |side: Side| self.seen[side].as_ref().is_none_or(|seen| seen.silence == Silence::Gone);
-        if whole(Side::Local) || whole(Side::Remote) {
-            baseline.pairs = run.state.pairs(self.key)?;
-        } else {
-            for side in Side::BOTH {
-                if let Some(seen) = &self.seen[side] {
-                    baseline.pairs.extend(touched(run, self.key, side, seen)?.pairs);
+        let seen = Both::from_fn(|side| self.seen[side].as_ref());
+        let mut diff = Diff::new(run.state.skipped(self.key)?, seen);
+        match (seen.local.and_then(Observation::spoken_of), seen.remote.and_then(Observation::spoken_of)) {
+            (Some(local), Some(remote)) => {
+                for (side, uids) in [(Side::Local, local), (Side::Remote, remote)] {
+                    run.state.each_pair_touching(self.key, side, &uids, |id, pair| diff.compare(id, pair))?;
                 }
             }
+            _ => run.state.each_pair(self.key, |id, pair| diff.compare(id, pair))?,
         }
-        let changes = Both::from_fn(|side| match &self.seen[side] {
-            Some(seen) => diff(&baseline, side, seen),
-            // A mailbox that has to be created holds nothing, of what was there before too.
-            None => Changes { gone: baseline.pairs.keys().copied().collect(), ..Changes::default() },
-        });
-        Ok((baseline, changes))
+        Ok(diff.finish())
     }
 
     /// Before a mass disappearance is believed, the mailbox is asked for afresh: on Cyrus 3.6 to 3.10 a mailbox that is
@@ -346,19 +398,4 @@ fn uids_of(checkpoint: &Checkpoint, status: &MailboxStatus) -> Uids {
         true => Uids::Valid,
         false => Uids::Void,
     }
-}
-
-/// The remembered rows that an observation speaks of.
-fn touched(run: &Run<'_>, key: MailboxKey, side: Side, seen: &Observation) -> Result<Baseline, Halt> {
-    let reported: UidSet = seen.messages.keys().copied().collect();
-    let uids = match &seen.silence {
-        Silence::Unchanged { vanished } => reported.union(vanished),
-        Silence::Gone => reported,
-    };
-    Ok(Baseline { pairs: run.state.pairs_touching(key, side, &uids)?, skipped: run.state.skipped(key)? })
-}
-
-/// The UIDs of a map, as a set.
-pub(super) fn uids_in<T>(map: &BTreeMap<Uid, T>) -> UidSet {
-    map.keys().copied().collect()
 }

@@ -10,7 +10,7 @@ use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
-use super::look::{Trip, Uids, uids_in};
+use super::look::{Trip, Uids};
 use super::{Run, Scrutiny, Step};
 
 /// A mailbox as it was found on both sides; `None` for a side that has yet to create it.
@@ -28,7 +28,7 @@ impl Found<'_> {
     }
 
     fn all(&self, side: Side) -> UidSet {
-        self.seen[side].as_ref().map(|seen| uids_in(&seen.messages)).unwrap_or_default()
+        self.seen[side].as_ref().map(|seen| seen.messages.uids()).unwrap_or_default()
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn pair_anew(
                 None => false,
             };
             let listed =
-                |side: Side| found.seen[side].as_ref().is_none_or(|seen| seen.messages.contains_key(&pair.uids[side]));
+                |side: Side| found.seen[side].as_ref().is_none_or(|seen| seen.messages.contains(pair.uids[side]));
             let doubted = || Side::BOTH.into_iter().filter(|side| uids[*side] == Uids::Doubted);
             doubted().any(|side| !listed(side)) || doubted().all(is)
         };
@@ -133,7 +133,7 @@ pub(super) async fn pair_arrivals(
 ) -> Result<usize, Trip> {
     let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
     for side in Side::BOTH {
-        left[side] = fingerprints(run, found, side, &uids_in(&changes[side].arrived)).await?;
+        left[side] = fingerprints(run, found, side, &changes[side].arrived).await?;
     }
     let fresh = recognized(run, found, &left).await?;
     if !fresh.is_empty() {
@@ -155,7 +155,7 @@ async fn recognized(
     let same = same_contents(run, found, &doubtful).await?;
     let equal = likeness.certain.iter().map(row).chain(same);
     let pair = |uids: Both<Uid>| {
-        let flags = |side: Side| found.seen[side].as_ref()?.messages.get(&uids[side]);
+        let flags = |side: Side| found.seen[side].as_ref()?.messages.get(uids[side]);
         let flags = flags(Side::Local)?.intersection(flags(Side::Remote)?);
         Some(Pair { uids, flags, fingerprint: *prints.local.get(&uids.local)? })
     };

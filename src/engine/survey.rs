@@ -21,7 +21,7 @@ pub(super) enum Mode {
 /// Plans a whole account.
 pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<AccountPlan, Halt> {
     let tree = tree::survey(run, mode).await?;
-    let mailboxes = survey_places(run, &tree).await?;
+    let mailboxes = survey_places(run, &tree, mode).await?;
     Ok(AccountPlan { tree, mailboxes })
 }
 
@@ -30,12 +30,12 @@ pub(super) async fn survey_again(run: &mut Run<'_>, names: &[MailboxName]) -> Re
     let mut tree = tree::survey(run, Mode::Execute).await?;
     tree.places.retain(|place| names.contains(&place.name));
     tree.deletions.clear();
-    let mailboxes = survey_places(run, &tree).await?;
+    let mailboxes = survey_places(run, &tree, Mode::Execute).await?;
     Ok(AccountPlan { tree, mailboxes })
 }
 
 /// Looks at every place that may have changed, in as few round trips as the sides allow, and plans each.
-async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, Halt> {
+async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<Vec<Task>, Halt> {
     run.report.mailboxes = tree.places.len() as u64;
     let mut looks = Vec::new();
     for place in &tree.places {
@@ -44,6 +44,9 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
         }
     }
     run.listener.hear(Event::Listed { mailboxes: tree.places.len(), changed: looks.len() });
+    for look in &mut looks {
+        look.put_marks_back(run, mode).await?;
+    }
     observe(run, &mut looks, Depth::SinceCheckpoint).await?;
     for look in &mut looks {
         look.sample(run).await?;
@@ -76,11 +79,12 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
 /// Whether anything but the listing is needed to know that a mailbox has not changed.
 fn needs_a_look(run: &Run<'_>, place: &Place) -> Result<bool, Halt> {
     let Some(remembered) = &place.remembered else { return Ok(true) };
-    let unchanged = |side: Side| match (&place.at[side], remembered.checkpoints[side]) {
-        (Presence::Here(_, Some(status)), Some(checkpoint)) => checkpoint.proves_unchanged(status),
-        _ => false,
+    let unchanged = |side: Side| match &place.at[side] {
+        Presence::Here(_, Some(status)) => remembered.is_unchanged(side, status),
+        Presence::Here(_, None) | Presence::ToCreate => false,
     };
-    if run.order.scrutiny == Scrutiny::Everything || remembered.intents > 0 || !Side::BOTH.into_iter().all(unchanged) {
+    let left_open = remembered.intents > 0 || remembered.lifted > 0;
+    if run.order.scrutiny == Scrutiny::Everything || left_open || !Side::BOTH.into_iter().all(unchanged) {
         return Ok(true);
     }
     if remembered.skipped == Both::default() {

@@ -1,6 +1,6 @@
 //! A mailbox with what is to be done in it: what a survey yields and the execution works off.
 
-use crate::mail::{Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags};
+use crate::mail::{Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, UidSet};
 use crate::plan::{MailboxKey, MailboxPlan, Place};
 use crate::store::UidScope;
 
@@ -17,6 +17,8 @@ pub(crate) struct Task {
     pub(super) sides: Both<SideView>,
     /// What is to be done.
     pub(super) plan: MailboxPlan,
+    /// The messages that are to get their `\Deleted` back, where this run may not do that.
+    pub(super) lifted: Both<UidSet>,
     /// The subscriptions to be changed, and what is to be remembered of them.
     pub(super) place: Place,
 }

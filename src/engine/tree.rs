@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Both, Listed, Listing, MailboxName, Side, Silence, Subscription};
+use crate::mail::{Both, Listed, Listing, MailboxName, Side, Silence, Subscription, UidSet};
 use crate::plan::{
-    Baseline, Creation, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, TreePlan,
-    TreeView, diff, exists_equation_holds, plan_tree, suspect_renames,
+    Creation, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, Skipped, TreePlan,
+    TreeView, exists_equation_holds, plan_tree, suspect_renames,
 };
 use crate::store::{self, UidScope, Wanted};
 
@@ -127,35 +127,33 @@ async fn confirmed_renames(
 /// checkpoint adds up, and some of the messages are who they were.
 async fn holds_the_same(run: &mut Run<'_>, row: &Remembered, side: Side, name: &MailboxName) -> Result<bool, Halt> {
     /// How many messages are looked at.
-    const SAMPLE: usize = 8;
+    const SAMPLE: u64 = 8;
     let wanted = [Wanted { name: name.clone(), since: row.checkpoints[side] }];
     let observed = run.stores[side].observe(&wanted).await.map_err(|error| Halt::Side(side, error))?;
     let Some(Ok(seen)) = observed.into_iter().next() else { return Ok(false) };
-    let baseline = Baseline { pairs: run.state.pairs(row.key)?, skipped: run.state.skipped(row.key)? };
-    let known = row.pairs + row.skipped[side];
-    if !exists_equation_holds(&baseline, side, &seen, known) {
+    let paired = run.state.paired_uids(row.key, side)?;
+    let remembered = paired.union(&Skipped::on(&run.state.skipped(row.key)?, side));
+    if !exists_equation_holds(&remembered, &seen, row.held(side)) {
         return Ok(false);
     }
-    let changes = diff(&baseline, side, &seen);
-    let left: Vec<_> =
-        baseline.pairs.iter().filter(|(id, _)| !changes.gone.contains(id)).map(|(_, pair)| pair).collect();
+    let left: UidSet = paired.iter().filter(|uid| !seen.lacks(*uid)).collect();
     if left.is_empty() {
         // Nothing to compare: then it is the same only if it has always been as empty as it is.
         return Ok(row.pairs == 0 && seen.silence != Silence::Gone || seen.status.messages == 0);
     }
-    let step = left.len().div_ceil(SAMPLE).max(1);
-    let sample: Vec<_> = left.iter().rev().step_by(step).collect();
+    let step = usize::try_from(left.len().div_ceil(SAMPLE)).unwrap_or(usize::MAX);
+    // The highest is among them: it is the one that a mailbox of another past is least likely to have too.
+    let sample: UidSet = left.last().into_iter().chain(left.iter().step_by(step)).collect();
     let scope = UidScope { name: name.clone(), uid_validity: seen.status.uid_validity };
-    let uids = sample.iter().map(|pair| pair.uids[side]).collect();
-    let prints = match run.stores[side].fingerprints(&scope, &uids).await {
+    let prints = match run.stores[side].fingerprints(&scope, &sample).await {
         Ok(prints) => prints,
         Err(error) if error.reach == store::Reach::Side => return Err(Halt::Side(side, error)),
         Err(_) => return Ok(false),
     };
-    let same = |pair: &&&&crate::plan::Pair| {
-        prints.get(&pair.uids[side]).is_some_and(|print| print.header == pair.fingerprint.header)
-    };
-    Ok(sample.iter().filter(same).count() == sample.len())
+    let pairs = run.state.pairs_touching(row.key, side, &sample)?;
+    Ok(pairs
+        .values()
+        .all(|pair| prints.get(&pair.uids[side]).is_some_and(|print| print.header == pair.fingerprint.header)))
 }
 
 /// Whether renames were carried out.
@@ -263,15 +261,15 @@ pub(super) async fn holds_nothing_new(run: &mut Run<'_>, deletion: &Deletion) ->
         return Ok(false);
     }
     let Some(checkpoint) = row.checkpoints[side] else { return Ok(false) };
-    if deletion.status.is_some_and(|status| checkpoint.proves_unchanged(&status)) {
+    if deletion.status.is_some_and(|status| row.is_unchanged(side, &status)) {
         return Ok(true);
     }
     let wanted = [Wanted { name: deletion.at.clone(), since: Some(checkpoint) }];
     let observed = run.stores[side].observe(&wanted).await.map_err(|error| Halt::Side(side, error))?;
     let Some(Ok(seen)) = observed.into_iter().next() else { return Ok(false) };
-    let baseline = Baseline { pairs: run.state.pairs(row.key)?, skipped: Vec::new() };
+    let paired = run.state.paired_uids(row.key, side)?;
     Ok(seen.status.uid_validity == checkpoint.uid_validity
         && seen.status.uid_next >= checkpoint.uid_next
-        && exists_equation_holds(&baseline, side, &seen, row.pairs)
-        && diff(&baseline, side, &seen).arrived.is_empty())
+        && exists_equation_holds(&paired, &seen, row.held(side))
+        && seen.messages.keys().all(|uid| paired.contains(uid)))
 }

@@ -1,9 +1,8 @@
 //! What a side says about a mailbox, and what a later run may start from.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{FlagSet, ModSeq, PermanentFlags, Uid, UidSet, UidValidity};
+use super::{FlagMap, ModSeq, PermanentFlags, Uid, UidSet, UidValidity};
 
 /// What SELECT or STATUS answers about a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +34,11 @@ impl Checkpoint {
         Checkpoint { uid_validity, uid_next: Uid::MIN, highest_modseq: None }
     }
 
-    /// Whether `status` proves that nothing at all has changed since. Only a mod-sequence can:
-    /// UIDNEXT and MESSAGES alone say nothing about flags, nor about one expunge beside one arrival.
-    pub fn proves_unchanged(&self, status: &MailboxStatus) -> bool {
-        self.highest_modseq.is_some() && *self == Checkpoint::from(*status)
+    /// Whether `status` proves that nothing at all has changed since, when `held` messages are remembered of that side.
+    /// Only a mod-sequence can: UIDNEXT and MESSAGES alone say nothing about flags, nor about one expunge beside one
+    /// arrival. Nor is it enough by itself: an expunge raises it only where QRESYNC is supported (RFC 7162 §3.2).
+    pub fn proves_unchanged(&self, status: &MailboxStatus, held: u64) -> bool {
+        self.highest_modseq.is_some() && *self == Checkpoint::from(*status) && u64::from(status.messages) == held
     }
 }
 
@@ -71,9 +71,28 @@ pub struct Observation {
     /// Whether it can be changed at all.
     pub access: Access,
     /// The messages that were reported, with their flags of now.
-    pub messages: BTreeMap<Uid, FlagSet>,
+    pub messages: FlagMap,
     /// What it means that a message is not among them.
     pub silence: Silence,
+}
+
+impl Observation {
+    /// Whether it says of a message, should there have been one, that it is gone.
+    pub fn lacks(&self, uid: Uid) -> bool {
+        let told = match &self.silence {
+            Silence::Unchanged { vanished } => vanished.contains(uid),
+            Silence::Gone => true,
+        };
+        told && !self.messages.contains(uid)
+    }
+
+    /// The UIDs of which it says something, where silence means that a message is unchanged; `None`: of every one.
+    pub fn spoken_of(&self) -> Option<UidSet> {
+        match &self.silence {
+            Silence::Unchanged { vanished } => Some(self.messages.uids().union(vanished)),
+            Silence::Gone => None,
+        }
+    }
 }
 
 /// What it means that a known UID is not among [`Observation::messages`].
@@ -125,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_mod_sequence_proves_that_nothing_changed() {
+    fn only_a_mod_sequence_and_as_many_messages_prove_that_nothing_changed() {
         let status = |modseq| MailboxStatus {
             uid_validity: UidValidity::new(1).unwrap(),
             uid_next: Uid::new(5).unwrap(),
@@ -133,9 +152,12 @@ mod tests {
             messages: 3,
         };
         let seen = |modseq| Checkpoint::from(status(modseq));
-        assert!(seen(7).proves_unchanged(&status(7)));
-        assert!(!seen(7).proves_unchanged(&status(8)));
-        assert!(!seen(0).proves_unchanged(&status(0)));
+        assert!(seen(7).proves_unchanged(&status(7), 3));
+        assert!(!seen(7).proves_unchanged(&status(8), 3));
+        assert!(!seen(0).proves_unchanged(&status(0), 3));
+        for held in [0, 2, 4] {
+            assert!(!seen(7).proves_unchanged(&status(7), held), "an expunge that left HIGHESTMODSEQ alone");
+        }
     }
 
     #[test]

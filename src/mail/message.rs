@@ -15,6 +15,9 @@ pub struct InternalDate {
 }
 
 impl InternalDate {
+    /// The first second of 1970, before which some servers know no date.
+    pub const EPOCH: InternalDate = InternalDate { instant: 0, zone: 0 };
+
     /// The date at `instant` seconds since 1970, written in UTC. `None` outside of the years 0 … 9999.
     pub fn from_unix(instant: i64) -> Option<InternalDate> {
         const YEAR_0: i64 = -62_167_219_200;

@@ -1,5 +1,6 @@
 //! The field's vocabulary as values that cannot be wrong; no input, no output.
 
+mod flag_map;
 mod flags;
 mod listing;
 mod mailbox;
@@ -8,6 +9,7 @@ mod name;
 mod side;
 mod uid;
 
+pub use flag_map::FlagMap;
 pub use flags::{Flag, FlagChange, FlagSet, Keyword, NewKeywords, PermanentFlags};
 pub use listing::{Listed, Listing, MailboxKind, Unnamable};
 pub use mailbox::{Access, Checkpoint, MailboxId, MailboxStatus, Observation, Silence, Subscription};

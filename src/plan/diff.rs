@@ -2,36 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{FlagSet, Observation, Side, Silence, Uid, UidSet};
+use crate::mail::{Both, FlagSet, Observation, Side, Silence, UidSet};
 
 use super::{Pair, PairId, Skipped};
 
-/// What is remembered of one mailbox: every row that an observation touches, or simply all of them.
+/// What is remembered of one mailbox, as far as the planner needs it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Baseline {
-    /// The messages that both sides hold.
+    /// The pairs from which a side has moved away.
     pub pairs: BTreeMap<PairId, Pair>,
     /// The messages that one side holds and the other was not given.
     pub skipped: Vec<Skipped>,
-}
-
-impl Baseline {
-    /// Which pair a UID of `side` belongs to.
-    pub fn by_uid(&self, side: Side) -> BTreeMap<Uid, PairId> {
-        self.pairs.iter().map(|(id, pair)| (pair.uids[side], *id)).collect()
-    }
-
-    /// The UIDs of `side` that were left out.
-    pub fn skipped_on(&self, side: Side) -> UidSet {
-        self.skipped.iter().filter(|skipped| skipped.side == side).map(|skipped| skipped.uid).collect()
-    }
 }
 
 /// How one side moved away from the baseline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// Messages that nothing is remembered of.
-    pub arrived: BTreeMap<Uid, FlagSet>,
+    pub arrived: UidSet,
     /// Pairs whose flags are not those last agreed on.
     pub reflagged: BTreeMap<PairId, FlagSet>,
     /// Pairs whose message is gone.
@@ -47,59 +35,97 @@ impl Changes {
     }
 }
 
-/// What differs on `side`. A pure function of its arguments.
-pub fn diff(baseline: &Baseline, side: Side, seen: &Observation) -> Changes {
-    let known = baseline.by_uid(side);
-    let skipped = baseline.skipped_on(side);
-    let is_gone = |uid: Uid| match &seen.silence {
-        Silence::Unchanged { vanished } => vanished.contains(uid) && !seen.messages.contains_key(&uid),
-        Silence::Gone => !seen.messages.contains_key(&uid),
-    };
-    let mut changes = Changes::default();
-    for (uid, flags) in &seen.messages {
-        match known.get(uid) {
-            None if skipped.contains(*uid) => {}
-            None => {
-                changes.arrived.insert(*uid, flags.clone());
+/// Compares what is remembered of a mailbox with what both sides report. Pairs are given one by one, in any order and as
+/// often as one likes, and only those that differ are kept: a mailbox may hold a million of them.
+#[derive(Debug)]
+pub struct Diff<'a> {
+    seen: Both<Option<&'a Observation>>,
+    /// What is remembered of each side, as far as it has been given.
+    known: Both<UidSet>,
+    baseline: Baseline,
+    changes: Both<Changes>,
+}
+
+impl<'a> Diff<'a> {
+    /// Begins with the messages that were left out before. A side that is not seen is one where the mailbox has to be
+    /// created: it holds nothing, of what was there before too.
+    pub fn new(skipped: Vec<Skipped>, seen: Both<Option<&'a Observation>>) -> Diff<'a> {
+        let known = Both::from_fn(|side| Skipped::on(&skipped, side));
+        let changes = Both::from_fn(|side| Changes {
+            skipped_gone: match seen[side] {
+                Some(seen) => known[side].iter().filter(|uid| seen.lacks(*uid)).collect(),
+                None => UidSet::new(),
+            },
+            ..Changes::default()
+        });
+        Diff { seen, known, baseline: Baseline { pairs: BTreeMap::new(), skipped }, changes }
+    }
+
+    /// Compares one pair. Of a side that lists every message, every pair has to be given; of one whose silence means
+    /// "unchanged", those whose messages it speaks of.
+    pub fn compare(&mut self, id: PairId, pair: Pair) {
+        let mut differs = false;
+        for side in Side::BOTH {
+            let uid = pair.uids[side];
+            self.known[side].insert(uid);
+            let now = self.seen[side].and_then(|seen| seen.messages.get(uid));
+            if self.seen[side].is_none_or(|seen| seen.lacks(uid)) {
+                self.changes[side].gone.insert(id);
+                differs = true;
+            } else if let Some(flags) = now.filter(|flags| **flags != pair.flags) {
+                self.changes[side].reflagged.insert(id, flags.clone());
+                differs = true;
             }
-            Some(id) if baseline.pairs.get(id).is_some_and(|pair| pair.flags != *flags) => {
-                changes.reflagged.insert(*id, flags.clone());
-            }
-            Some(_) => {}
+        }
+        if differs {
+            self.baseline.pairs.insert(id, pair);
         }
     }
-    changes.gone = known.iter().filter(|(uid, _)| is_gone(**uid)).map(|(_, id)| *id).collect();
-    changes.skipped_gone = skipped.iter().filter(|uid| is_gone(*uid)).collect();
-    changes
+
+    /// What differs, once the pairs have been given.
+    pub fn finish(mut self) -> (Baseline, Both<Changes>) {
+        for side in Side::BOTH {
+            let Some(seen) = self.seen[side] else { continue };
+            self.changes[side].arrived = seen.messages.keys().filter(|uid| !self.known[side].contains(*uid)).collect();
+        }
+        (self.baseline, self.changes)
+    }
 }
 
 /// Whether what a side reported can be true: what we knew, less what vanished, with what is new, is what there is.
 /// Servers do claim that live mail vanished (Cyrus and James, 2025), and some lose an expunge (Cyrus 3.6 to 3.10 after
-/// a cut link); either shows here. `known` counts the messages of that side that are remembered at all.
-pub fn exists_equation_holds(baseline: &Baseline, side: Side, seen: &Observation, known: u64) -> bool {
+/// a cut link); either shows here. `remembered` are the UIDs that are remembered of that side, at least those it speaks
+/// of; `known` counts them all.
+pub fn exists_equation_holds(remembered: &UidSet, seen: &Observation, known: u64) -> bool {
     let Silence::Unchanged { vanished } = &seen.silence else { return true };
-    let remembered: UidSet =
-        baseline.pairs.values().map(|pair| pair.uids[side]).chain(baseline.skipped_on(side).iter()).collect();
-    let reported: UidSet = seen.messages.keys().copied().collect();
+    let reported = seen.messages.uids();
     let contradiction = !reported.intersection(vanished).is_empty();
     let gone = remembered.intersection(vanished).len();
-    let new = reported.difference(&remembered).len();
+    let new = reported.difference(remembered).len();
     !contradiction && known.checked_sub(gone).is_some_and(|left| left + new == u64::from(seen.status.messages))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::mail::{
-        Access, Both, Fingerprint, HeaderDigest, InternalDate, MailboxStatus, PermanentFlags, UidValidity,
+        Access, Fingerprint, HeaderDigest, InternalDate, MailboxStatus, PermanentFlags, Uid, UidValidity,
     };
     use crate::plan::SkipReason;
+
+    type Pairs = BTreeMap<PairId, Pair>;
 
     fn uid(number: u32) -> Uid {
         Uid::new(number).unwrap()
     }
 
-    fn baseline(pairs: &[(i64, u32, u32, &str)]) -> Baseline {
+    fn uids(numbers: &[u32]) -> UidSet {
+        numbers.iter().map(|number| uid(*number)).collect()
+    }
+
+    fn pairs(rows: &[(i64, u32, u32, &str)]) -> Pairs {
         let fingerprint =
             Fingerprint { size: 1, internal_date: InternalDate::from_unix(0).unwrap(), header: HeaderDigest::of(b"") };
         let pair = |local, remote, flags| Pair {
@@ -107,10 +133,11 @@ mod tests {
             flags: FlagSet::parse(flags),
             fingerprint,
         };
-        Baseline {
-            pairs: pairs.iter().map(|(id, l, r, flags)| (PairId(*id), pair(*l, *r, flags))).collect(),
-            skipped: vec![],
-        }
+        rows.iter().map(|(id, local, remote, flags)| (PairId(*id), pair(*local, *remote, flags))).collect()
+    }
+
+    fn skipped(side: Side, number: u32) -> Skipped {
+        Skipped { side, uid: uid(number), why: SkipReason::Policy, attempts: 0, last_attempt: 0 }
     }
 
     fn seen(messages: &[(u32, &str)], exists: u32, silence: Silence) -> Observation {
@@ -129,32 +156,49 @@ mod tests {
     }
 
     fn vanished(numbers: &[u32]) -> Silence {
-        Silence::Unchanged { vanished: numbers.iter().map(|n| uid(*n)).collect() }
+        Silence::Unchanged { vanished: uids(numbers) }
+    }
+
+    fn diff(pairs: &Pairs, skipped: &[Skipped], seen: Both<Option<&Observation>>) -> (Baseline, Both<Changes>) {
+        let mut diff = Diff::new(skipped.to_vec(), seen);
+        pairs.iter().for_each(|(id, pair)| diff.compare(*id, pair.clone()));
+        diff.finish()
     }
 
     #[test]
     fn two_ways_to_look_yield_the_same_changes() {
-        let mut base = baseline(&[(1, 11, 21, "\\Seen"), (2, 12, 22, ""), (3, 13, 23, "")]);
-        base.skipped.push(Skipped {
-            side: Side::Remote,
-            uid: uid(24),
-            why: SkipReason::Policy,
-            attempts: 0,
-            last_attempt: 0,
-        });
-        let full = seen(&[(21, "\\Seen"), (22, "\\Flagged"), (25, "a")], 3, Silence::Gone);
-        let quick = seen(&[(22, "\\Flagged"), (25, "a")], 3, vanished(&[5, 23, 24, 900]));
-        let [full, quick] = [full, quick].map(|seen| diff(&base, Side::Remote, &seen));
+        let pairs = pairs(&[(1, 11, 21, "\\Seen"), (2, 12, 22, ""), (3, 13, 23, ""), (4, 14, 26, "")]);
+        let left_out = [skipped(Side::Remote, 24), skipped(Side::Remote, 27)];
+        let full = seen(&[(21, "\\Seen"), (22, "\\Flagged"), (25, "a"), (26, ""), (27, "")], 5, Silence::Gone);
+        let quick = seen(&[(22, "\\Flagged"), (25, "a")], 5, vanished(&[5, 23, 24, 900]));
+        let local = seen(&[], 4, vanished(&[]));
+        let [full, quick] =
+            [full, quick].map(|seen| diff(&pairs, &left_out, Both { local: Some(&local), remote: Some(&seen) }));
         assert_eq!(full, quick);
-        assert_eq!(full.arrived.keys().copied().collect::<Vec<_>>(), [uid(25)]);
-        assert_eq!(full.reflagged.keys().collect::<Vec<_>>(), [&PairId(2)]);
-        assert_eq!(full.gone, BTreeSet::from([PairId(3)]));
-        assert_eq!(full.skipped_gone.to_string(), "24");
+        let (baseline, changes) = full;
+        assert_eq!(changes.remote.arrived, uids(&[25]));
+        assert_eq!(changes.remote.reflagged.keys().collect::<Vec<_>>(), [&PairId(2)]);
+        assert_eq!(changes.remote.gone, BTreeSet::from([PairId(3)]));
+        assert_eq!(changes.remote.skipped_gone, uids(&[24]));
+        assert!(changes.local.is_empty());
+        assert_eq!(baseline.pairs.keys().collect::<Vec<_>>(), [&PairId(2), &PairId(3)], "only what differs is kept");
+    }
+
+    #[test]
+    fn where_a_mailbox_has_to_be_created_everything_is_gone() {
+        let pairs = pairs(&[(1, 11, 21, ""), (2, 12, 22, "")]);
+        let local = seen(&[(11, ""), (13, "")], 2, Silence::Gone);
+        let left_out = [skipped(Side::Remote, 24)];
+        let (baseline, changes) = diff(&pairs, &left_out, Both { local: Some(&local), remote: None });
+        assert_eq!(changes.local.gone, BTreeSet::from([PairId(2)]));
+        assert_eq!(changes.local.arrived, uids(&[13]));
+        assert_eq!(changes.remote, Changes { gone: pairs.keys().copied().collect(), ..Changes::default() });
+        assert_eq!(baseline.pairs, pairs);
     }
 
     #[test]
     fn s068_the_exists_equation_catches_what_cannot_be() {
-        let base = baseline(&[(1, 11, 21, ""), (2, 12, 22, "")]);
+        let remembered = uids(&[21, 22]);
         for (case, messages, exists, gone, holds) in [
             ("nothing happened", &[][..], 2, &[][..], true),
             ("one new, one gone", &[(30, "")], 2, &[22], true),
@@ -164,7 +208,101 @@ mod tests {
             ("vanished and reported at once", &[(22, "")], 2, &[22], false),
         ] {
             let seen = seen(messages, exists, vanished(gone));
-            assert_eq!(exists_equation_holds(&base, Side::Remote, &seen, 2), holds, "{case}");
+            assert_eq!(exists_equation_holds(&remembered, &seen, 2), holds, "{case}");
+        }
+    }
+
+    /// The same, said as plainly as can be.
+    fn plainly(pairs: &Pairs, skipped: &[Skipped], seen: Both<Option<&Observation>>) -> Both<Changes> {
+        Both::from_fn(|side| {
+            let Some(seen) = seen[side] else {
+                return Changes { gone: pairs.keys().copied().collect(), ..Changes::default() };
+            };
+            let known: BTreeMap<Uid, PairId> = pairs.iter().map(|(id, pair)| (pair.uids[side], *id)).collect();
+            let left_out = Skipped::on(skipped, side);
+            let mut changes = Changes::default();
+            for (uid, flags) in seen.messages.iter() {
+                match known.get(&uid) {
+                    None if left_out.contains(uid) => {}
+                    None => drop(changes.arrived.insert(uid)),
+                    Some(id) if pairs[id].flags != *flags => drop(changes.reflagged.insert(*id, flags.clone())),
+                    Some(_) => {}
+                }
+            }
+            let is_gone = |uid: Uid| match &seen.silence {
+                _ if seen.messages.contains(uid) => false,
+                Silence::Unchanged { vanished } => vanished.contains(uid),
+                Silence::Gone => true,
+            };
+            changes.gone = known.iter().filter(|(uid, _)| is_gone(**uid)).map(|(_, id)| *id).collect();
+            changes.skipped_gone = left_out.iter().filter(|uid| is_gone(*uid)).collect();
+            changes
+        })
+    }
+
+    const FLAGS: [&str; 3] = ["", "\\Seen", "\\Seen $Work"];
+
+    /// What a side reports; `None`: the mailbox is not there.
+    fn observed() -> impl Strategy<Value = Option<Observation>> {
+        let messages = prop::collection::btree_map(1..60u32, 0..3usize, 0..40);
+        let silence = prop::option::of(prop::collection::vec(1..60u32, 0..20));
+        let observation = (messages, silence).prop_map(|(messages, gone)| {
+            let messages: Vec<(u32, &str)> = messages.into_iter().map(|(n, flags)| (n, FLAGS[flags])).collect();
+            seen(&messages, 0, gone.map_or(Silence::Gone, |gone| vanished(&gone)))
+        });
+        prop::option::weighted(0.9, observation)
+    }
+
+    /// Pairs of odd UIDs, some of both sides' multiples of four left out, the pairs in no order.
+    fn remembered() -> impl Strategy<Value = (Vec<(PairId, Pair)>, Vec<Skipped>)> {
+        let chosen = prop::collection::vec((any::<bool>(), 0..3usize), 30);
+        let order = Just((0..30u32).collect::<Vec<_>>()).prop_shuffle();
+        let left_out = prop::collection::vec((any::<bool>(), any::<bool>()), 15);
+        (chosen, order, left_out).prop_map(|(chosen, order, left_out)| {
+            let held = |at: &u32| chosen[*at as usize].0;
+            let row = |at: u32| (i64::from(at), 2 * at + 1, 59 - 2 * at, FLAGS[chosen[at as usize].1]);
+            let given = order.into_iter().filter(held).flat_map(|at| pairs(&[row(at)])).collect();
+            let skips = left_out.into_iter().zip(1..).flat_map(|((local, remote), at)| {
+                let on = |side: Side, there: bool| there.then(|| skipped(side, 4 * at));
+                [on(Side::Local, local), on(Side::Remote, remote)].into_iter().flatten()
+            });
+            (given, skips.collect())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn pair_by_pair_is_the_same_as_all_at_once(
+            (given, skipped) in remembered(),
+            (local, remote) in (observed(), observed()),
+            twice in 0..30usize,
+        ) {
+            let seen = Both { local: local.as_ref(), remote: remote.as_ref() };
+            let all: Pairs = given.iter().cloned().collect();
+            let wanted = plainly(&all, &skipped, seen);
+
+            let mut diff = Diff::new(skipped.clone(), seen);
+            given.iter().chain(given.get(twice)).for_each(|(id, pair)| diff.compare(*id, pair.clone()));
+            let (baseline, changes) = diff.finish();
+            prop_assert_eq!(&changes, &wanted);
+            let differs = |id: &PairId| {
+                Side::BOTH.iter().any(|side| wanted[*side].gone.contains(id) || wanted[*side].reflagged.contains_key(id))
+            };
+            let differing: Pairs = given.iter().filter(|(id, _)| differs(id)).cloned().collect();
+            prop_assert_eq!(baseline, Baseline { pairs: differing, skipped: skipped.clone() });
+
+            // Where neither side lists everything, the pairs that they speak of are enough.
+            let spoken_of = Both::from_fn(|side| seen[side].and_then(Observation::spoken_of));
+            if let Both { local: Some(local), remote: Some(remote) } = &spoken_of {
+                let mut diff = Diff::new(skipped, seen);
+                for (side, spoken_of) in [(Side::Remote, remote), (Side::Local, local)] {
+                    let touched = given.iter().filter(|(_, pair)| spoken_of.contains(pair.uids[side]));
+                    touched.for_each(|(id, pair)| diff.compare(*id, pair.clone()));
+                }
+                prop_assert_eq!(diff.finish().1, wanted);
+            }
         }
     }
 }

@@ -153,12 +153,11 @@ fn plan_gone(plan: &mut MailboxPlan, view: &View<'_>, policy: &Policy, from: Sid
 /// Messages of `from` that the other side does not have.
 fn plan_arrivals(plan: &mut MailboxPlan, view: &View<'_>, policy: &Policy, from: Side) {
     let changes = &view.changes[from];
-    let arrived: UidSet = changes.arrived.keys().copied().collect();
     let due = view.due[from].difference(&changes.skipped_gone);
     match policy.carries(from, Flow::New) {
-        false => plan.skips[from] = arrived.iter().map(|uid| (uid, SkipReason::Policy)).collect(),
-        true if view.access[from.other()] == Access::ReadOnly => plan.read_only[from.other()] += arrived.len(),
-        true => plan.copies[from] = arrived.union(&due),
+        false => plan.skips[from] = changes.arrived.iter().map(|uid| (uid, SkipReason::Policy)).collect(),
+        true if view.access[from.other()] == Access::ReadOnly => plan.read_only[from.other()] += changes.arrived.len(),
+        true => plan.copies[from] = changes.arrived.union(&due),
     }
 }
 
@@ -229,7 +228,7 @@ mod tests {
     }
 
     fn arrived(numbers: &[u32]) -> Changes {
-        Changes { arrived: numbers.iter().map(|n| (uid(*n), FlagSet::new())).collect(), ..Changes::default() }
+        Changes { arrived: uids(numbers), ..Changes::default() }
     }
 
     fn reflagged(id: i64, flags: &str) -> Changes {

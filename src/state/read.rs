@@ -6,7 +6,7 @@ use rusqlite::{Params, Row, StatementStatus};
 
 use super::{Error, LastRun, State, columns};
 use crate::mail::{Both, Side, Uid, UidSet};
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, PairId, Remembered, Skipped};
+use crate::plan::{Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, Skipped};
 
 /// So many runs of UIDs are looked up one by one without asking how large the mailbox is.
 const FEW_RUNS: usize = 64;
@@ -47,7 +47,7 @@ impl State {
         self.each(
             &format!(
                 "SELECT mailbox.id, mailbox.name, mailbox.subscription, mailbox.last_success,
-                        mailbox.pairs, mailbox.intents, mailbox.skipped_local, mailbox.skipped_remote,
+                        mailbox.pairs, mailbox.intents, mailbox.skipped_local, mailbox.skipped_remote, mailbox.lifted,
                         local.uid_validity, local.uid_next, local.highest_modseq,
                         remote.uid_validity, remote.uid_next, remote.highest_modseq,
                         local_id.id, remote_id.id
@@ -70,22 +70,47 @@ impl State {
     /// All pairs of a mailbox; none of one that is not remembered.
     pub fn pairs(&self, mailbox: MailboxKey) -> Result<BTreeMap<PairId, Pair>, Error> {
         let mut pairs = BTreeMap::new();
+        self.each_pair(mailbox, |id, pair| drop(pairs.insert(id, pair)))?;
+        Ok(pairs)
+    }
+
+    /// Gives all pairs of a mailbox to `found`, one by one: there may be more of them than one wants to hold at once. What
+    /// was concluded from them does not count if this fails in the end.
+    pub fn each_pair(&self, mailbox: MailboxKey, mut found: impl FnMut(PairId, Pair)) -> Result<(), Error> {
+        let mut read = 0;
         self.each(
             "SELECT id, local_uid, remote_uid, flags, size, internal_date, header
                FROM pair
               WHERE mailbox = ?1",
             [mailbox],
             |row| {
-                pairs.extend([columns::pair(row)?]);
+                let (id, pair) = columns::pair(row)?;
+                read += 1;
+                found(id, pair);
                 Ok(())
             },
         )?;
-        self.expect_as_many(mailbox, pairs.len(), "pairs", |counted| counted.pairs)?;
-        Ok(pairs)
+        self.expect_as_many(mailbox, read, "pairs", |counted| counted.pairs)
     }
 
-    /// The pairs whose UID on `side` is one of `uids`. Reads these rows and no others, unless the UIDs lie so scattered
-    /// that reading all between the first and the last is less work.
+    /// The UIDs that the pairs of a mailbox have on one side.
+    pub fn paired_uids(&self, mailbox: MailboxKey, side: Side) -> Result<UidSet, Error> {
+        let sql = match side {
+            Side::Local => "SELECT local_uid FROM pair WHERE mailbox = ?1 ORDER BY local_uid",
+            Side::Remote => "SELECT remote_uid FROM pair WHERE mailbox = ?1 ORDER BY remote_uid",
+        };
+        let mut uids = UidSet::new();
+        let mut read = 0;
+        self.each(sql, [mailbox], |row| {
+            read += 1;
+            uids.insert(row.get(0)?);
+            Ok(())
+        })?;
+        self.expect_as_many(mailbox, read, "pairs", |counted| counted.pairs)?;
+        Ok(uids)
+    }
+
+    /// The pairs whose UID on `side` is one of `uids`.
     pub fn pairs_touching(
         &self,
         mailbox: MailboxKey,
@@ -93,22 +118,28 @@ impl State {
         uids: &UidSet,
     ) -> Result<BTreeMap<PairId, Pair>, Error> {
         let mut pairs = BTreeMap::new();
-        if self.is_scattered(mailbox, uids)? {
-            if let (Some(first), Some(last)) = (uids.first(), uids.last()) {
-                self.pairs_between(mailbox, side, first, last, |id, pair| {
-                    if uids.contains(pair.uids[side]) {
-                        pairs.insert(id, pair);
-                    }
-                })?;
-            }
-            return Ok(pairs);
-        }
-        for range in uids.ranges() {
-            self.pairs_between(mailbox, side, *range.start(), *range.end(), |id, pair| {
-                pairs.insert(id, pair);
-            })?;
-        }
+        self.each_pair_touching(mailbox, side, uids, |id, pair| drop(pairs.insert(id, pair)))?;
         Ok(pairs)
+    }
+
+    /// Gives the pairs whose UID on `side` is one of `uids` to `found`, one by one. Reads these rows and no others, unless
+    /// the UIDs lie so scattered that reading all between the first and the last is less work.
+    pub fn each_pair_touching(
+        &self,
+        mailbox: MailboxKey,
+        side: Side,
+        uids: &UidSet,
+        mut found: impl FnMut(PairId, Pair),
+    ) -> Result<(), Error> {
+        if self.is_scattered(mailbox, uids)? {
+            let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(()) };
+            return self.pairs_between(mailbox, side, first, last, |id, pair| {
+                if uids.contains(pair.uids[side]) {
+                    found(id, pair);
+                }
+            });
+        }
+        uids.ranges().try_for_each(|range| self.pairs_between(mailbox, side, *range.start(), *range.end(), &mut found))
     }
 
     /// Whether looking every run of `uids` up costs more than reading the whole mailbox.
@@ -151,7 +182,8 @@ impl State {
     pub fn intents(&self, mailbox: MailboxKey) -> Result<BTreeMap<IntentId, Intent>, Error> {
         let mut intents = BTreeMap::new();
         self.each(
-            "SELECT id, source, source_uid, flags, size, internal_date, header, target_uid_validity, floor
+            "SELECT id, source, source_uid, flags, size, internal_date, header, target_uid_validity, floor,
+                    answer
                FROM intent
               WHERE mailbox = ?1",
             [mailbox],
@@ -180,6 +212,24 @@ impl State {
         )?;
         self.expect_as_many(mailbox, skipped.len(), "messages left out", |counted| counted.skipped)?;
         Ok(skipped)
+    }
+
+    /// The messages of a mailbox whose `\Deleted` is to be put back, ordered by side and UID.
+    pub fn lifted(&self, mailbox: MailboxKey) -> Result<Vec<Lifted>, Error> {
+        let mut lifted = Vec::new();
+        self.each(
+            "SELECT side, uid, uid_validity
+               FROM lifted
+              WHERE mailbox = ?1
+              ORDER BY side, uid",
+            [mailbox],
+            |row| {
+                lifted.push(columns::lifted(row)?);
+                Ok(())
+            },
+        )?;
+        self.expect_as_many(mailbox, lifted.len(), "lifted marks", |counted| counted.lifted)?;
+        Ok(lifted)
     }
 
     /// The last run that came to an end.
@@ -215,11 +265,11 @@ impl State {
     fn counted(&self, mailbox: MailboxKey) -> Result<Counted, Error> {
         let mut counted = Counted::default();
         self.each(
-            "SELECT pairs, intents, skipped_local + skipped_remote FROM mailbox WHERE id = ?1",
+            "SELECT pairs, intents, skipped_local + skipped_remote, lifted FROM mailbox WHERE id = ?1",
             [mailbox],
             |row| {
-                let [pairs, intents, skipped] = [0, 1, 2].map(|at| row.get::<_, columns::Count>(at));
-                counted = Counted { pairs: pairs?.0, intents: intents?.0, skipped: skipped?.0 };
+                let [pairs, intents, skipped, lifted] = [0, 1, 2, 3].map(|at| row.get::<_, columns::Count>(at));
+                counted = Counted { pairs: pairs?.0, intents: intents?.0, skipped: skipped?.0, lifted: lifted?.0 };
                 Ok(())
             },
         )?;
@@ -259,6 +309,7 @@ struct Counted {
     pairs: u64,
     intents: u64,
     skipped: u64,
+    lifted: u64,
 }
 
 #[cfg(test)]

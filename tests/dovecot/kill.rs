@@ -3,18 +3,14 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use interimap::mail::Both;
 use interimap::mail::Side::{self, Local, Remote};
 
-use crate::support::bed::{Bed, Run};
+use crate::support::bed::Bed;
 use crate::support::editor::Editor;
 use crate::support::mail::Made;
 use crate::support::proxy::{Direction, Fault};
-use crate::support::random::Random;
+use crate::support::rounds::{KILLED, live_and_die};
 use crate::support::scale;
-
-/// How the system says that a program was killed and had not ended by itself before.
-const KILLED: i32 = -9;
 
 /// How many rounds of edits and deaths a life has.
 const ROUNDS: u64 = 3;
@@ -224,85 +220,23 @@ fn killed_while_it_makes_its_state_it_makes_it_anew() {
 }
 
 /// One life: edits, runs killed at random moments with more edits between them, and a run that may live.
-fn live_and_die(seed: u64) {
-    let mut bed = Bed::new();
-    bed.settings = "max-delete = \"100%\"".to_owned();
+fn live(seed: u64) {
     let mut editor = Editor::new(seed);
-    let mut random = Random::new(seed ^ 0xdead);
-    // How much a run had to say in each direction, to choose moments from.
-    let mut usual: Both<[u64; 2]> = Both::from_fn(|_| [3_000, 3_000]);
-    let mut kills = 0;
-    for round in 0..ROUNDS {
-        let mut deaths = Vec::new();
-        for _ in 0..=random.below(3) {
-            editor.edit(&mut Both::from_fn(|side| bed.on(side)), 15);
-            let (run, moment) = die(&bed, &mut random, &usual);
-            kills += u64::from(run.status == KILLED);
-            deaths.push(moment);
-        }
-        editor.edit(&mut Both::from_fn(|side| bed.on(side)), 5);
-        let story = format!("round {round}, killed {deaths:?}\n{}", editor.log());
-        let run = bed.sync();
-        for side in Side::BOTH {
-            let passed = bed.proxies[side].passed();
-            usual[side] = [passed.to_server, passed.to_client];
-        }
-        // What a killed run has done already it cannot tell any more, so the last one may have nothing left to tell.
-        bed.check(run.status == 0 || (run.status == 1 && editor.keeps_a_deleted_mailbox()), &story, &run);
-        bed.check_equal(&run);
-        let snapshot = bed.snapshot(Local);
-        let surprises = editor.surprises(&snapshot);
-        bed.check(surprises.is_empty(), &format!("this is not what the edits imply:\n{surprises}\n{story}"), &run);
-        bed.check_quiet();
-        editor.adopt(&snapshot);
-    }
+    let kills = live_and_die(&mut Bed::new(), &mut editor, seed, ROUNDS);
     println!("killed at random, seed {seed}: {ROUNDS} rounds, {} operations, {kills} kills", editor.operations());
-}
-
-/// Starts a run, kills it at a moment drawn by lot, and says which. The run may have ended by then.
-fn die(bed: &Bed, random: &mut Random, usual: &Both<[u64; 2]>) -> (Run, String) {
-    for side in Side::BOTH {
-        bed.proxies[side].forget();
-    }
-    let (run, moment) = if random.percent(25) {
-        let running = bed.start(&["sync"]);
-        let wait = random.below(120_000);
-        sleep(Duration::from_micros(wait));
-        (running.kill(), format!("after {wait} us"))
-    } else {
-        let side = Side::BOTH[random.below(2) as usize];
-        let proxy = &bed.proxies[side];
-        let direction = [Direction::ToServer, Direction::ToClient][random.below(2) as usize];
-        let octets = random.below(usual[side][usize::from(direction == Direction::ToClient)] + 200);
-        proxy.arm(direction, octets, Fault::Stall);
-        let mut running = bed.start(&["sync"]);
-        while running.runs() && !proxy.wait_for_fault(Duration::from_millis(5)) {}
-        let run = running.kill();
-        // The network may still deliver what the dead program said, or lose it.
-        if random.percent(50) {
-            proxy.heal()
-        } else {
-            proxy.lose()
-        }
-        (run, format!("after {octets} octets {direction:?} {side}"))
-    };
-    for side in Side::BOTH {
-        bed.proxies[side].settle();
-    }
-    (run, moment)
 }
 
 #[test]
 fn killed_at_random_it_loses_and_doubles_nothing_seeds_1_to_4() {
-    (1..=4).for_each(live_and_die);
+    (1..=4).for_each(live);
 }
 
 #[test]
 fn killed_at_random_it_loses_and_doubles_nothing_seeds_5_to_8() {
-    (5..=8).for_each(live_and_die);
+    (5..=8).for_each(live);
 }
 
 #[test]
 fn killed_at_random_it_loses_and_doubles_nothing_more_seeds() {
-    (9..9 + 3 * scale()).for_each(live_and_die);
+    (9..9 + 3 * scale()).for_each(live);
 }

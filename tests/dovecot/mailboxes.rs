@@ -419,7 +419,7 @@ fn rights_in_box(rights: &str, directory: &std::path::Path) -> Options {
 #[test]
 fn s107_a_mailbox_that_cannot_be_written_flows_one_way_and_loses_nothing() {
     let mut bed = in_line(&["box", "free"]);
-    let directory = crate::support::dovecot::short_directory();
+    let directory = crate::support::host::short_directory();
     bed.restart(Remote, rights_in_box("lr", directory.path()));
     bed.expunge(Local, "box", "of-box");
     bed.put(Local, "box", "new");
@@ -436,7 +436,7 @@ fn s107_a_mailbox_that_cannot_be_written_flows_one_way_and_loses_nothing() {
 #[test]
 fn s108_a_mailbox_that_cannot_be_opened_any_more_is_not_taken_for_a_deleted_one() {
     let mut bed = in_line(&["box", "free"]);
-    let directory = crate::support::dovecot::short_directory();
+    let directory = crate::support::host::short_directory();
     bed.restart(Remote, rights_in_box("l", directory.path()));
     bed.put(Local, "box", "new");
     bed.put(Local, "free", "free too");
@@ -456,7 +456,7 @@ fn s108_a_mailbox_that_cannot_be_opened_any_more_is_not_taken_for_a_deleted_one(
 #[test]
 fn s015_a_flag_that_the_other_side_cannot_keep_is_not_taken_back() {
     let mut bed = in_line(&["box"]);
-    let directory = crate::support::dovecot::short_directory();
+    let directory = crate::support::host::short_directory();
     bed.restart(Remote, rights_in_box("lrsi", directory.path()));
     bed.store(Local, "box", "of-box", "+FLAGS (\\Seen todo)");
     for _ in 0..3 {

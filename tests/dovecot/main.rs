@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 #[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest of the bed")]
 mod support;
 
 mod commands;

@@ -1,11 +1,13 @@
 //! Two servers, a proxy before each, a configuration for them, and runs of the real binary over it all.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,11 @@ use tempfile::TempDir;
 
 use super::dovecot::{Dovecot, Options, PASSWORD, USER};
 use super::imap::Client;
+use super::kind::{Kind, Server};
 use super::mail::Made;
+use super::manners::offence;
 use super::proxy::Proxy;
+
 use super::snapshot::Snapshot;
 
 /// No run of a test takes longer.
@@ -35,7 +40,7 @@ pub(crate) enum Link {
 /// Two servers and what is needed to keep them in line.
 pub(crate) struct Bed {
     /// The servers.
-    pub(crate) servers: Both<Dovecot>,
+    pub(crate) servers: Both<Server>,
     /// The proxy before each.
     pub(crate) proxies: Both<Proxy>,
     /// How each server is reached.
@@ -44,6 +49,8 @@ pub(crate) struct Bed {
     pub(crate) settings: String,
     /// The user on both servers.
     pub(crate) user: &'static str,
+    /// What each server announces, once that was asked.
+    announced: Both<OnceLock<BTreeSet<String>>>,
     directory: TempDir,
 }
 
@@ -85,11 +92,20 @@ impl Bed {
 
     /// Two servers with those options, each reached through its proxy.
     pub(crate) fn with(options: Both<Options>) -> Bed {
-        let servers = options.map(Dovecot::start);
+        Bed::before(options.map(|options| Server::Dovecot(Box::new(Dovecot::start(options)))))
+    }
+
+    /// Two servers of those kinds, each reached through its proxy.
+    pub(crate) fn between(kinds: Both<Kind>) -> Bed {
+        Bed::before(kinds.map(Kind::start))
+    }
+
+    fn before(servers: Both<Server>) -> Bed {
         let proxies = servers.as_ref().map(|server| Proxy::start(server.port()));
         let directory = tempfile::tempdir().unwrap();
         let links = Both { local: Link::Proxy, remote: Link::Proxy };
-        let bed = Bed { servers, proxies, links, settings: String::new(), user: USER, directory };
+        let announced = Both::from_fn(|_| OnceLock::new());
+        let bed = Bed { servers, proxies, links, settings: String::new(), user: USER, announced, directory };
         // The user's home is made when somebody first asks for it, and the program may be the first.
         for side in Side::BOTH {
             bed.on(side);
@@ -141,7 +157,7 @@ impl Bed {
         let mut client = self.on(side);
         client.select(from);
         let uid = client.find(token);
-        client.about(&format!("UID MOVE {uid} {{}}"), &[to]);
+        client.relocate(uid, to);
     }
 
     /// Runs a command about mailboxes, such as `CREATE {}`.
@@ -152,6 +168,7 @@ impl Bed {
     /// Gives a server other options; its mail stays.
     pub(crate) fn restart(&mut self, side: Side, options: Options) {
         self.servers[side].restart(options);
+        self.announced[side] = OnceLock::new();
         self.proxies[side].point_at(self.servers[side].port());
     }
 
@@ -285,13 +302,15 @@ impl Bed {
 
     /// Checks what no run may ever do, whatever else the test is about.
     fn check_manners(&self, side: Side, run: &Run) {
-        for command in self.proxies[side].commands() {
-            // Both would destroy what another user has marked as deleted.
-            let is_greedy = command == "EXPUNGE" || command == "CLOSE";
-            // Servers may refuse longer lines (RFC 7162 §4).
-            let is_long = command.len() > 8_192;
-            let says_recent = command.contains("\\Recent");
-            self.check(!is_greedy && !is_long && !says_recent, &format!("never to be sent to {side}: {command}"), run);
+        let commands = self.proxies[side].commands();
+        if commands.is_empty() {
+            return;
+        }
+        let announced = self.announced[side].get_or_init(|| self.servers[side].announced(self.user));
+        for command in commands {
+            if let Some(offence) = offence(&command, announced) {
+                self.check(false, &format!("to {side}, {command} {offence}"), run);
+            }
         }
     }
 

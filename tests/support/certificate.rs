@@ -49,7 +49,7 @@ impl Authority {
     pub(crate) fn new() -> Authority {
         let key = new_key();
         let certificate = Draft { subject: "Test authority", host: None, first_day: -2, last_day: 30 }.sign(&key, None);
-        let directory = super::dovecot::short_directory();
+        let directory = super::host::short_directory();
         fs::write(directory.path().join("ca.pem"), certificate.to_pem().unwrap()).unwrap();
         Authority { directory: Rc::new(directory), certificate, key }
     }

@@ -3,18 +3,16 @@
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::certificate::Certificate;
+use super::host::{MailAccount, find, free_port, short_directory};
 use super::imap::Client;
+use super::keeper::Keeper;
 
 /// The password of every user.
 pub(crate) const PASSWORD: &str = "secret";
@@ -55,6 +53,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Of a server that announces nothing but IMAP4rev1.
+    pub(crate) fn bare() -> Options {
+        Options { extra: "imap_capability = IMAP4rev1\n".to_owned(), ..Options::default() }
+    }
+}
+
 /// How mail is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -79,22 +84,12 @@ const CAPABILITIES: &str = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SOR
     UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS \
     BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE";
 
-/// Ends the daemon and all that it started as soon as the test lets go of the pipe, however the test itself ends.
-const KEEPER: &str = r#"
-    { "$1" -F -c "$2" </dev/null; : >"$3"; } &
-    read -r _
-    trap : TERM
-    kill -TERM 0
-    sleep 0.1
-    kill -KILL 0
-"#;
-
 /// A running server.
 pub(crate) struct Dovecot {
+    /// None while the server is stopped. It goes before the directory does.
+    keeper: Option<Keeper>,
     directory: TempDir,
     options: Options,
-    /// The keeper of the daemon; none while the server is stopped.
-    keeper: Option<Child>,
     port: u16,
     tls_port: u16,
 }
@@ -122,22 +117,12 @@ impl Dovecot {
             // A socket left over from an earlier run makes the authentication service complain.
             let _ = fs::remove_dir_all(self.path("run"));
             fs::create_dir(self.path("run")).unwrap();
-            let _ = fs::remove_file(self.path("ended"));
-            let errors = fs::File::create(self.path("log/stderr")).unwrap();
-            let keeper = Command::new("sh")
-                .args(["-c", KEEPER, "keeper"])
-                .args([daemon.as_path(), &self.configuration(), &self.path("ended")])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(errors)
-                .process_group(0)
-                .spawn()
-                .unwrap();
-            self.keeper = Some(keeper);
-            if self.greets() {
+            let keeper =
+                Keeper::start(Command::new(&daemon).arg("-F").arg("-c").arg(self.configuration()), &self.path("log/stderr"));
+            if self.greets(&keeper) {
+                self.keeper = Some(keeper);
                 return;
             }
-            self.stop();
         }
         panic!("dovecot did not start:\n{}", self.log());
     }
@@ -151,10 +136,7 @@ impl Dovecot {
 
     /// Ends the server; the mail stays.
     pub(crate) fn stop(&mut self) {
-        if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
-            keeper.wait().unwrap();
-        }
+        self.keeper = None;
     }
 
     /// The port for plain IMAP, and STARTTLS where there is a certificate.
@@ -241,28 +223,17 @@ impl Dovecot {
         let home = self.home(user);
         if !home.exists() {
             fs::create_dir(&home).unwrap();
-            let account = MailAccount::ours();
-            if account.is_other {
-                chown(&home, Some(account.uid), Some(account.gid)).unwrap();
-            }
+            MailAccount::ours().give(&home);
         }
         home
     }
 
     /// Whether it is this very server that answers on the port, and not one that took the port meanwhile.
-    fn greets(&self) -> bool {
-        let name = self.name();
-        let patience = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < patience && !self.path("ended").exists() {
-            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                let mut greeting = String::new();
-                let _ = BufReader::new(stream).read_line(&mut greeting);
-                return greeting.contains(&name);
-            }
-            sleep(Duration::from_millis(10));
-        }
-        false
+    fn greets(&self, keeper: &Keeper) -> bool {
+        let Some(stream) = keeper.connection(self.port) else { return false };
+        let mut greeting = String::new();
+        let _ = BufReader::new(stream).read_line(&mut greeting);
+        greeting.contains(&self.name())
     }
 
     /// Names this server among all that may run on the machine; its greeting says it.
@@ -394,67 +365,3 @@ service imap {{
     }
 }
 
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// The account that mail belongs to: nobody when we are root, for Dovecot gives root no mail; otherwise ourselves.
-struct MailAccount {
-    name: String,
-    group: String,
-    uid: u32,
-    gid: u32,
-    is_other: bool,
-}
-
-impl MailAccount {
-    fn ours() -> MailAccount {
-        let user = rustix::process::geteuid();
-        let passwd = fs::read_to_string("/etc/passwd").unwrap();
-        let entry = passwd
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>())
-            .find(|fields| if user.is_root() { fields[0] == "nobody" } else { fields[2] == user.as_raw().to_string() })
-            .expect("Dovecot wants an account that has a name");
-        let groups = fs::read_to_string("/etc/group").unwrap();
-        let group = groups
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>())
-            .find(|fields| fields[2] == entry[3])
-            .expect("Dovecot wants a group that has a name");
-        MailAccount {
-            name: entry[0].to_owned(),
-            group: group[0].to_owned(),
-            uid: entry[2].parse().unwrap(),
-            gid: entry[3].parse().unwrap(),
-            is_other: user.is_root(),
-        }
-    }
-}
-
-/// A directory with a path short enough for the sockets in it, open to the mail user.
-pub(crate) fn short_directory() -> TempDir {
-    let usual = std::env::temp_dir();
-    // A socket's path has 108 octets; Dovecot's own names below need some 40 of them.
-    let parent = if usual.as_os_str().len() > 50 { Path::new("/tmp") } else { &usual };
-    let directory = tempfile::Builder::new().prefix("ii-").tempdir_in(parent).unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-    directory
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn find(program: &str, usual: &[&str]) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    usual
-        .iter()
-        .map(PathBuf::from)
-        .chain(std::env::split_paths(&path))
-        .map(|directory| directory.join(program))
-        .find(|file| file.exists())
-        .unwrap_or_else(|| panic!("{program} is missing: install dovecot-imapd (contrib/test does)"))
-}

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use interimap::mail::{Both, Side};
 
 use super::imap::Client;
+use super::kind::Kind;
 use super::mail::{Made, Writer};
 use super::random::Random;
 use super::snapshot::{Snapshot, digest, instant};
@@ -18,11 +19,18 @@ use super::snapshot::{Snapshot, digest, instant};
 const NAMES: &[&str] =
     &["Work", "Work/2025", "Work/2026", "Lists", "Lists/rust", "Größe", "Größe/日本 語", "R&D", "a b", "Ärger/x/y"];
 
+/// The mark that some servers expunge by.
+const DELETED: &str = "\\Deleted";
+
 /// Flags and keywords that users set and clear.
-const FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$Forwarded", "$Junk", "todo"];
+const FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", DELETED, "$Forwarded", "$Junk", "todo"];
 
 /// The two users.
 pub(crate) struct Editor {
+    /// What they edit on.
+    kinds: Both<Kind>,
+    /// The flags they use.
+    flags: Vec<&'static str>,
     random: Random,
     writer: Writer,
     letters: BTreeMap<String, Made>,
@@ -125,16 +133,27 @@ impl Place {
 }
 
 impl Editor {
-    /// Two users who meet an account that is empty on both sides.
+    /// Two users of Dovecots who meet an account that is empty on both sides.
     pub(crate) fn new(seed: u64) -> Editor {
+        Editor::on(Both::from_fn(|_| Kind::Dovecot), seed)
+    }
+
+    /// The same on servers of those kinds. They leave alone what one of the servers could not follow.
+    pub(crate) fn on(kinds: Both<Kind>, seed: u64) -> Editor {
+        let any = |does: fn(Kind) -> bool| does(kinds.local) || does(kinds.remote);
+        let writer = Writer::new(&format!("s{seed}"), seed);
+        // What is marked would go along with what is expunged, so that nothing can be expunged.
+        let is_usable = |flag: &&'static str| *flag != DELETED || !any(Kind::expunges_together);
         let inbox = Place {
             names: Both::from_fn(|_| Some("INBOX".to_owned())),
             base_name: Some("INBOX".to_owned()),
             ..Place::default()
         };
         Editor {
+            flags: FLAGS.iter().copied().filter(is_usable).collect(),
+            writer: if any(Kind::ends_lines) { writer.ending_lines() } else { writer },
+            kinds,
             random: Random::new(seed),
-            writer: Writer::new(&format!("s{seed}"), seed),
             letters: BTreeMap::new(),
             places: vec![inbox],
             phase: 0,
@@ -302,7 +321,7 @@ impl Editor {
 
     fn draw_flags(&mut self) -> BTreeSet<&'static str> {
         let count = self.random.below(4);
-        (0..count).map(|_| *self.random.pick(FLAGS).expect("there are flags")).collect()
+        (0..count).map(|_| *self.random.pick(&self.flags).expect("there are flags")).collect()
     }
 
     fn append(&mut self, side: Side, client: &mut Client) {
@@ -330,7 +349,7 @@ impl Editor {
 
     fn flag(&mut self, side: Side, client: &mut Client) {
         let Some((at, token)) = self.open_item(side, |item| !item.moved) else { return };
-        let flag = *self.random.pick(FLAGS).expect("there are flags");
+        let flag = *self.random.pick(&self.flags).expect("there are flags");
         // A user who changes their mind twice has changed nothing; the program need not notice.
         let twice = self.random.percent(15);
         let name = self.name(at, side);
@@ -350,7 +369,7 @@ impl Editor {
         if twice {
             client.run(&format!("UID STORE {uid} {second} ({flag})"));
         }
-        client.run("UNSELECT");
+        client.unselect();
     }
 
     fn expunge(&mut self, side: Side, client: &mut Client) {
@@ -361,9 +380,8 @@ impl Editor {
         let _ = writeln!(self.log, "{side}: expunge {token} from {name}");
         client.select(&name);
         let uid = client.find(&token);
-        client.run(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
-        client.run(&format!("UID EXPUNGE {uid}"));
-        client.run("UNSELECT");
+        client.expunge(uid);
+        client.unselect();
         self.item(at, &token).gone_on.insert(side);
     }
 
@@ -409,8 +427,11 @@ impl Editor {
         let _ = writeln!(self.log, "{side}: {word} {token} from {source} to {target}");
         client.select(&source);
         let uid = client.find(token);
-        client.about(&format!("UID {word} {uid} {{}}"), &[&target]);
-        client.run("UNSELECT");
+        match word {
+            "MOVE" => client.relocate(uid, &target),
+            _ => client.about(&format!("UID {word} {uid} {{}}"), &[&target]),
+        }
+        client.unselect();
         let fresh = Item { flags, fresh_on: Some(side), copies: 1, ..Item::default() };
         self.places[to].messages.insert(token.to_owned(), fresh);
         self.item(to, token);
@@ -418,10 +439,11 @@ impl Editor {
 
     fn create(&mut self, side: Side, users: &[Side], clients: &mut Both<Client>) {
         let name = *self.random.pick(NAMES).expect("there are names");
+        let sides: Vec<Side> = if self.random.percent(20) { users.to_vec() } else { vec![side] };
+        let name = self.first_to_create(name, &sides);
         if self.is_taken(name) {
             return;
         }
-        let sides: Vec<Side> = if self.random.percent(20) { users.to_vec() } else { vec![side] };
         let mut place = Place { touched: Some(self.phase), ..Place::default() };
         for side in sides {
             let _ = writeln!(self.log, "{side}: create {name}");
@@ -430,6 +452,19 @@ impl Editor {
             place.created_by.insert(side);
         }
         self.places.push(place);
+    }
+
+    /// The mailbox of that name, or one above it where the servers want that first.
+    fn first_to_create<'a>(&self, name: &'a str, sides: &[Side]) -> &'a str {
+        let is_there =
+            |name: &str| self.places.iter().any(|place| sides.iter().all(|side| place.name_on(*side) == Some(name)));
+        let mut above = name.match_indices('/').map(|(end, _)| &name[..end]);
+        above.find(|parent| self.makes_parents() && !is_there(parent)).unwrap_or(name)
+    }
+
+    /// Whether a mailbox above another one is a mailbox itself, on one side at least.
+    fn makes_parents(&self) -> bool {
+        Side::BOTH.iter().any(|side| self.kinds[*side].makes_parents())
     }
 
     /// Whether any mailbox bears that name on a side or did so at the beginning, or a mailbox above it is being changed.
@@ -462,18 +497,28 @@ impl Editor {
             let stays = |item: &Item| item.fresh_on.is_none() && item.gone_on.is_empty();
             messages.values().all(|item| item.fresh_on.is_some()) || messages.values().any(stays)
         };
-        if !family.iter().all(|other| self.is_untouched(*other) && known(other)) {
+        let makes_anew = self.kinds[side].renames_by_making_anew();
+        // What looks moved has one home only if nobody has changed or carried it elsewhere.
+        let is_free = |item: &Item| !is_carried(item, self.phase) && item.turned[side.other()].is_empty();
+        let movable = |at: &usize| self.places[*at].messages.values().all(is_free);
+        let may = |at: &usize| if makes_anew { movable(at) } else { known(at) };
+        if !family.iter().all(|other| self.is_untouched(*other) && may(other)) {
             return;
         }
         self.renames += 1;
-        let parent = if self.random.percent(30) { "Moved/" } else { "" };
+        let parent = if self.random.percent(30) && !self.makes_parents() { "Moved/" } else { "" };
         let new = format!("{parent}ren {}", self.renames);
         let _ = writeln!(self.log, "{side}: rename {old} to {new}");
         client.about("RENAME {} {}", &[&old, &new]);
         for other in family {
             let name = self.name(other, side);
+            let renamed = format!("{new}{}", &name[old.len()..]);
+            if makes_anew {
+                self.make_anew(other, side, renamed);
+                continue;
+            }
             let place = &mut self.places[other];
-            place.names[side] = Some(format!("{new}{}", &name[old.len()..]));
+            place.names[side] = Some(renamed);
             place.renamed_by = Some(side);
             place.touched = Some(self.phase);
             let stays = |item: &&mut Item| item.fresh_on.is_none() && item.gone_on.is_empty();
@@ -483,19 +528,40 @@ impl Editor {
         }
     }
 
+    /// What a rename is where nothing shows that it is one: a mailbox is gone, and one is new that holds as much.
+    fn make_anew(&mut self, at: usize, side: Side, name: String) {
+        let place = &mut self.places[at];
+        let mut made = Place { touched: Some(self.phase), ..Place::default() };
+        made.names[side] = Some(name);
+        made.created_by.insert(side);
+        for (token, item) in &mut place.messages {
+            if item.is_seen_by(side) {
+                let flags = item.flags_on(side);
+                let touched = Some(self.phase);
+                let fresh = Item { flags, fresh_on: Some(side), copies: item.copies, touched, ..Item::default() };
+                made.messages.insert(token.clone(), fresh);
+                item.moved = true;
+            }
+        }
+        place.messages.retain(|_, item| item.fresh_on != Some(side));
+        place.names[side] = None;
+        place.deleted_by = Some(side);
+        place.touched = Some(self.phase);
+        self.places.push(made);
+    }
+
     fn delete(&mut self, side: Side, client: &mut Client) {
         let candidates: Vec<usize> = (0..self.places.len()).filter(|at| self.is_untouched(*at)).collect();
         let Some(&at) = self.random.pick(&candidates) else { return };
         let name = self.name(at, side);
-        // A mailbox above a new one is not certain to go.
+        // A mailbox above a new one is not certain to go, and on some servers no mailbox above others goes.
         let holds_others = self.places.iter().any(|other| {
-            other.touched.is_some()
+            (other.touched.is_some() || self.makes_parents())
                 && Side::BOTH.iter().any(|side| other.name_on(*side).is_some_and(|n| is_below(n, &name)))
         });
         // What was moved or copied out of it would look moved all the same.
         let phase = self.phase;
-        let leaves = |item: &Item| item.moved || !item.copied_on.is_empty() || item.is_in_flight(phase);
-        let was_emptied = self.places[at].messages.values().any(leaves);
+        let was_emptied = self.places[at].messages.values().any(|item| is_carried(item, phase));
         if holds_others || was_emptied {
             return;
         }
@@ -522,6 +588,11 @@ impl Editor {
         let _ = writeln!(self.log, "{side}: {word} {name}");
         client.about(&format!("{word} {{}}"), &[&name]);
     }
+}
+
+/// Whether a message was moved or copied elsewhere, or nobody knows where it is.
+fn is_carried(item: &Item, phase: u32) -> bool {
+    item.moved || !item.copied_on.is_empty() || item.is_in_flight(phase)
 }
 
 fn is_below(name: &str, parent: &str) -> bool {

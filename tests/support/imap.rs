@@ -15,6 +15,9 @@ pub(crate) struct Client {
     /// What the server puts before every name but INBOX.
     prefix: &'static str,
     separator: Option<char>,
+    is_logged_in: bool,
+    /// All that the server understands. Without it, it understands all that is asked here, whatever it announces.
+    understood: Option<BTreeSet<String>>,
 }
 
 /// One value of a response.
@@ -76,16 +79,43 @@ impl Client {
         child: Option<Child>,
         prefix: &'static str,
     ) -> Client {
-        let reader = BufReader::with_capacity(1 << 16, reader);
-        let mut client = Client { reader, writer: Some(writer), child, tags: 0, prefix, separator: None };
+        let mut client = Client {
+            reader: BufReader::with_capacity(1 << 16, reader),
+            writer: Some(writer),
+            child,
+            tags: 0,
+            prefix,
+            separator: None,
+            is_logged_in: false,
+            understood: None,
+        };
         let greeting = String::from_utf8(client.read_line()).unwrap();
-        assert!(greeting.starts_with("* OK") || greeting.starts_with("* PREAUTH"), "{greeting}");
+        client.is_logged_in = greeting.starts_with("* PREAUTH");
+        assert!(greeting.starts_with("* OK") || client.is_logged_in, "{greeting}");
         client
     }
 
-    /// Logs in.
+    /// Logs in, unless the server has done so already.
     pub(crate) fn login(&mut self, user: &str, password: &str) {
-        self.run(&format!("LOGIN {user} {password}"));
+        if !self.is_logged_in {
+            self.run(&format!("LOGIN {user} {password}"));
+        }
+    }
+
+    /// Asks no more of the server than what it announces.
+    pub(crate) fn heed_capabilities(&mut self) {
+        self.understood = Some(self.capabilities());
+    }
+
+    /// What the server announces now.
+    pub(crate) fn capabilities(&mut self) -> BTreeSet<String> {
+        let responses = self.run("CAPABILITY");
+        let announced = responses.iter().find(|response| response[0].word() == "CAPABILITY").expect("an answer");
+        announced[1..].iter().map(|capability| capability.word().to_ascii_uppercase()).collect()
+    }
+
+    fn understands(&self, capability: &str) -> bool {
+        self.understood.as_ref().is_none_or(|understood| understood.contains(capability))
     }
 
     /// Runs a command that must succeed, and gives its untagged responses, each as its words after the `*`.
@@ -105,17 +135,10 @@ impl Client {
     pub(crate) fn ask(&mut self, command: &[u8]) -> Result<(Vec<Vec<Value>>, String), String> {
         self.tags += 1;
         let tag = format!("w{}", self.tags);
-        let mut octets = Vec::with_capacity(command.len() + 16);
-        octets.extend_from_slice(tag.as_bytes());
-        octets.push(b' ');
-        octets.extend_from_slice(command);
-        octets.extend_from_slice(b"\r\n");
-        let writer = self.writer.as_mut().unwrap();
-        writer.write_all(&octets).unwrap();
-        writer.flush().unwrap();
+        let mut refusal = self.send(&tag, command);
         let mut responses = Vec::new();
         loop {
-            let line = self.read_line();
+            let line = refusal.take().unwrap_or_else(|| self.read_line());
             let text = String::from_utf8_lossy(&line).into_owned();
             if let Some(answer) = text.strip_prefix(&format!("{tag} ")) {
                 return match answer.strip_prefix("OK ") {
@@ -132,12 +155,54 @@ impl Client {
         }
     }
 
+    /// Sends a command. Where a literal has to wait for the server's consent and does not get it, what the server says
+    /// instead is given back.
+    fn send(&mut self, tag: &str, command: &[u8]) -> Option<Vec<u8>> {
+        let mut octets = format!("{tag} ").into_bytes();
+        let mut rest = command;
+        while let Some((line, size)) = literal_ahead(rest).filter(|_| !self.understands("LITERAL+")) {
+            octets.extend_from_slice(&rest[..line]);
+            octets.extend_from_slice(format!("{{{size}}}\r\n").as_bytes());
+            self.write(&octets);
+            let consent = self.read_line();
+            if !consent.starts_with(b"+") {
+                return Some(consent);
+            }
+            let start = line + format!("{{{size}+}}\r\n").len();
+            octets = rest[start..start + size].to_vec();
+            rest = &rest[start + size..];
+        }
+        octets.extend_from_slice(rest);
+        octets.extend_from_slice(b"\r\n");
+        self.write(&octets);
+        None
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        let writer = self.writer.as_mut().unwrap();
+        writer.write_all(octets).unwrap();
+        writer.flush().unwrap();
+    }
+
     /// Every mailbox, INBOX among them.
     pub(crate) fn list(&mut self) -> Vec<Listed> {
+        if self.understands("LIST-EXTENDED") {
+            return self.listed("LIST", "LIST \"\" * RETURN (SUBSCRIBED)");
+        }
+        let mut mailboxes = self.listed("LIST", "LIST \"\" *");
+        // What is not to be selected is there for what is below it only (RFC 3501 §6.3.9).
+        let subscribed: Vec<_> = self.listed("LSUB", "LSUB \"\" *").into_iter().filter(|listed| listed.exists).collect();
+        for mailbox in &mut mailboxes {
+            mailbox.subscribed = subscribed.iter().any(|listed| listed.name == mailbox.name);
+        }
+        mailboxes
+    }
+
+    fn listed(&mut self, response: &str, command: &str) -> Vec<Listed> {
         let mut mailboxes = Vec::new();
-        for response in self.run("LIST \"\" * RETURN (SUBSCRIBED)") {
-            let [Value::Atom(word), Value::List(attributes), separator, name] = &response[..] else { continue };
-            assert_eq!(word, "LIST");
+        for values in self.run(command) {
+            let [Value::Atom(word), Value::List(attributes), separator, name] = &values[..] else { continue };
+            assert_eq!(word, response);
             if let Value::Text(text) = separator {
                 self.separator = Some(char::from(text[0]));
             }
@@ -171,6 +236,32 @@ impl Client {
         codes.map(|code| code.split(']').next().unwrap().parse().unwrap()).next().expect("a server says UIDVALIDITY")
     }
 
+    /// Leaves the selected mailbox without expunging anything from it.
+    pub(crate) fn unselect(&mut self) {
+        if self.understands("UNSELECT") {
+            self.run("UNSELECT");
+        } else {
+            // Selecting what does not exist leaves nothing selected (RFC 3501 §6.3.1).
+            self.ask(b"SELECT \"\"").expect_err("no mailbox has an empty name");
+        }
+    }
+
+    /// Moves a message of the selected mailbox to another one.
+    pub(crate) fn relocate(&mut self, uid: u32, to: &str) {
+        if self.understands("MOVE") {
+            self.about(&format!("UID MOVE {uid} {{}}"), &[to]);
+        } else {
+            self.about(&format!("UID COPY {uid} {{}}"), &[to]);
+            self.expunge(uid);
+        }
+    }
+
+    /// Expunges a message of the selected mailbox.
+    pub(crate) fn expunge(&mut self, uid: u32) {
+        self.run(&format!("UID STORE {uid} +FLAGS (\\Deleted)"));
+        self.run(&format!("UID EXPUNGE {uid}"));
+    }
+
     /// Everything of every message of the selected mailbox.
     pub(crate) fn fetch_all(&mut self) -> Vec<Fetched> {
         let responses = self.run("UID FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])");
@@ -196,8 +287,11 @@ impl Client {
         self.append_many(mailbox, &[message])[0]
     }
 
-    /// Appends messages by one command (RFC 3502) and gives their UIDs.
+    /// Appends messages, by one command (RFC 3502) where that can be, and gives their UIDs.
     pub(crate) fn append_many(&mut self, mailbox: &str, messages: &[&Appended<'_>]) -> Vec<u32> {
+        if messages.len() > 1 && !self.understands("MULTIAPPEND") {
+            return messages.iter().map(|message| self.append(mailbox, message)).collect();
+        }
         let mut command = format!("APPEND {}", self.wire_name(mailbox)).into_bytes();
         for message in messages {
             let date = message.date.map(|date| format!(" \"{date}\"")).unwrap_or_default();
@@ -371,6 +465,14 @@ impl Fetched {
             body,
         })
     }
+}
+
+/// Where the next literal of a command is announced, as `{n+}` at the end of a line, and its size.
+fn literal_ahead(command: &[u8]) -> Option<(usize, usize)> {
+    let end = command.windows(4).position(|octets| octets == b"+}\r\n")?;
+    let start = command[..end].iter().rposition(|octet| *octet == b'{')?;
+    let size = std::str::from_utf8(&command[start + 1..end]).ok()?.parse().ok()?;
+    Some((start, size))
 }
 
 /// The numbers of a set such as `3:5,9`.

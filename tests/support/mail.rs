@@ -61,12 +61,19 @@ pub(crate) struct Writer {
     random: Random,
     name: String,
     count: u64,
+    /// What the last line of a message ends with where it has no end.
+    end: &'static str,
 }
 
 impl Writer {
     /// A writer whose tokens begin with `name`.
     pub(crate) fn new(name: &str, seed: u64) -> Writer {
-        Writer { random: Random::new(seed), name: name.to_owned(), count: 0 }
+        Writer { random: Random::new(seed), name: name.to_owned(), count: 0, end: "" }
+    }
+
+    /// The same, ending every line, as some servers do where the writer does not.
+    pub(crate) fn ending_lines(self) -> Writer {
+        Writer { end: "\r\n", ..self }
     }
 
     /// The next message.
@@ -108,6 +115,7 @@ impl Writer {
             }
             5 => {
                 say("\r\nThe last line has no end");
+                say(self.end);
             }
             6 => {
                 say("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_b\"\r\n\r\npreamble\r\n");

@@ -2,12 +2,19 @@
 
 pub(crate) mod bed;
 pub(crate) mod certificate;
+pub(crate) mod courier;
+pub(crate) mod cyrus;
 pub(crate) mod dovecot;
 pub(crate) mod editor;
+pub(crate) mod host;
 pub(crate) mod imap;
+pub(crate) mod keeper;
+pub(crate) mod kind;
 pub(crate) mod mail;
+pub(crate) mod manners;
 pub(crate) mod proxy;
 pub(crate) mod random;
+pub(crate) mod rounds;
 pub(crate) mod snapshot;
 
 /// How much longer than usual the tests may take: `INTERIMAP_TEST_SCALE`, 1 where it is not set.

@@ -2,7 +2,7 @@
 
 use interimap::mail::{Both, Side};
 
-use super::memory::{Fuse, Observer};
+use super::memory::{Fuse, Observer, Oddity};
 use super::world::{Choices, World, changes};
 use crate::engine::fault::{Fault, plant};
 
@@ -476,6 +476,29 @@ fn a_quiet_run_commits_nothing() {
     let report = world.run().unwrap();
     assert_eq!(changes(&report), 0);
     assert_eq!(world.fuse.lock().unwrap().steps, 2, "two listings, no commit, no command");
+}
+
+#[test]
+fn the_fewest_pairs_are_read_that_decide() {
+    const PAIRS: u64 = 22;
+    let in_line = || {
+        let mut world = World::in_line(OBSERVERS[0]);
+        (3..=PAIRS as u32).for_each(|number| world.at(Side::Local).deliver(number, ""));
+        world.runs_until_quiet();
+        world
+    };
+    let mut world = in_line();
+    assert_eq!(world.rows_of_a_run(), 2, "the mailbox before and after, and no pair of it");
+    world.at(Side::Remote).reflag(7, "\\Seen", "");
+    world.run().unwrap();
+    assert_eq!(world.rows_of_a_run(), 2 + 6, "the pair of our own echo twice, and rows of the mailbox");
+    // What is told by changes is read twice, for it has to be believed before it is compared.
+    for (listed, of_the_mailbox) in [(&[Side::Local][..], 6), (&[Side::Remote], 6), (&Side::BOTH, 5)] {
+        let mut world = in_line();
+        listed.iter().for_each(|side| world.at(*side).is_odd(Some(Oddity::NoModSeq)));
+        world.runs_until_quiet();
+        assert_eq!(world.rows_of_a_run(), PAIRS + of_the_mailbox, "each pair once, listed are {listed:?}");
+    }
 }
 
 /// A side that keeps only `\Seen`, and no keyword that it does not know.

@@ -9,7 +9,7 @@ use interimap::plan::Policy;
 use interimap::state::{self, Moment, State};
 use interimap::store::Store;
 
-use super::memory::{Fate, MemoryStore, Observer, Oddity, Server, SharedFuse, step};
+use super::memory::{Fate, Mailbox, MemoryStore, Observer, Oddity, Server, SharedFuse, step};
 use crate::engine::event::{Extent, Report, Silent, Trouble};
 use crate::engine::{Order, Scrutiny, rehearse, sync};
 
@@ -157,13 +157,42 @@ impl World {
         for _ in 0..3 {
             let report = self.run().unwrap_or_else(|troubles| panic!("a run failed: {troubles:?}"));
             if changes(&report) == 0 && report.troubles.is_empty() {
+                self.fuse.lock().unwrap().steps = 0;
                 let again = self.run().unwrap();
                 assert_eq!(changes(&again), 0, "a further run has something to do");
+                if self.is_plain() {
+                    assert_eq!(self.fuse.lock().unwrap().steps, 2, "a further run does more than to list both sides");
+                }
                 return;
             }
         }
         let last = self.run().unwrap();
         panic!("no end: {last:?}");
+    }
+
+    /// Whether nothing is there that is to be looked at in every run.
+    fn is_plain(&self) -> bool {
+        let is_plain = |mailbox: &Mailbox| mailbox.oddity.is_none() && mailbox.access == Access::ReadWrite;
+        let remembered = self.state.remembered().unwrap();
+        remembered.iter().all(|row| row.skipped == Both::default())
+            && Side::BOTH.iter().all(|side| {
+                let server = self.servers[*side].lock().unwrap();
+                server.unlisted.is_empty() && server.mailboxes.values().all(is_plain)
+            })
+    }
+
+    /// How many effects and looks a run without a fuse has.
+    pub(super) fn steps_of_a_run(&mut self) -> u32 {
+        *self.fuse.lock().unwrap() = Default::default();
+        self.run().unwrap();
+        self.fuse.lock().unwrap().steps
+    }
+
+    /// How many rows of the state a run reads that has nothing to do.
+    pub(super) fn rows_of_a_run(&mut self) -> u64 {
+        let before = self.state.rows_read();
+        assert_eq!(changes(&self.run().unwrap()), 0);
+        self.state.rows_read() - before
     }
 
     /// What a side holds in INBOX: each message's number with its flags, sorted.
@@ -251,8 +280,8 @@ impl User {
     }
 
     /// What the server does wrong with the mailbox from now on.
-    pub(super) fn is_odd(&self, oddity: Option<Oddity>) {
-        self.server.lock().unwrap().create(&self.mailbox).oddity = oddity;
+    pub(super) fn is_odd(&self, oddities: impl IntoIterator<Item = Oddity>) {
+        self.server.lock().unwrap().create(&self.mailbox).oddities = oddities.into_iter().collect();
     }
 
     /// The UID that the next message will have.

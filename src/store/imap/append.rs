@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::capability::Literals;
 use super::connection::{Completion, Go, Ticket};
 use super::name::WireName;
-use super::response::{Code, LiteralKind};
+use super::response::{Code, LiteralKind, Response};
 use super::store::ImapStore;
-use crate::mail::{FlagSet, InternalDate, Uid};
-use crate::store::{Appended, Body, Cause, Error, Form, Message, Reach, Retry, UidScope};
+use crate::mail::{Flag, FlagSet, InternalDate, Uid, UidSet};
+use crate::store::{Appended, Body, Cause, Error, Form, Message, Method, Reach, Retry, UidScope};
 
 /// Most messages of one command.
 const BATCH_MESSAGES: usize = 128;
@@ -35,6 +35,15 @@ struct Header {
 }
 
 impl Header {
+    /// The same without what some servers refuse a message for: keywords (Cyrus takes 128 in a mailbox and refuses all else
+    /// with the message, 2026), and dates before 1970 (Cyrus, Courier). `None` where there is nothing of that.
+    fn plainer(&self) -> Option<Header> {
+        let flags = self.flags.filtered(|flag| !matches!(flag, Flag::Keyword(_)));
+        let internal_date = self.internal_date.max(InternalDate::EPOCH);
+        let plainer = flags != self.flags || internal_date != self.internal_date;
+        plainer.then_some(Header { flags, internal_date, literal: self.literal })
+    }
+
     fn of(message: &Message) -> Header {
         let literal = match message.form {
             Form::Text => LiteralKind::Text,
@@ -60,7 +69,19 @@ struct Outcome {
     appended: Vec<Option<Appended>>,
     /// Batches that were refused as a whole, although perhaps only for one of their messages.
     refused: Vec<Letter>,
+    /// Messages that were refused by themselves, although perhaps only for their keywords or their date.
+    plainer: Vec<Letter>,
     no_such_mailbox: Option<Error>,
+    uids: Uids,
+}
+
+/// Whether the server says where it puts messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uids {
+    /// It offers UIDPLUS.
+    Told,
+    /// It does not, and what it says all the same was not promised.
+    Untold,
 }
 
 impl ImapStore {
@@ -70,11 +91,14 @@ impl ImapStore {
         messages: Vec<Message>,
     ) -> Result<Vec<Appended>, Error> {
         let wire = self.wire(&scope.name)?;
-        let mut outcome =
-            Outcome { appended: messages.iter().map(|_| None).collect(), refused: Vec::new(), no_such_mailbox: None };
+        let uids = if self.capabilities.has("UIDPLUS") { Uids::Told } else { Uids::Untold };
+        let appended = messages.iter().map(|_| None).collect();
+        let mut outcome = Outcome { appended, refused: Vec::new(), plainer: Vec::new(), no_such_mailbox: None, uids };
+        self.appended |= self.profile.method != Method::Qresync;
         let mut jobs = Vec::new();
+        let limit = self.append_limit(scope, &wire).await?;
         for (place, message) in messages.into_iter().enumerate() {
-            match self.refuses(&message) {
+            match self.refuses(&message, limit) {
                 Some(error) => outcome.appended[place] = Some(Appended::Refused(error)),
                 None => self.plan(&mut jobs, place, message),
             }
@@ -82,20 +106,75 @@ impl ImapStore {
         self.send(jobs, scope, &wire, &mut outcome).await?;
         let singles = outcome.refused.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
         self.send(singles, scope, &wire, &mut outcome).await?;
-        match outcome.no_such_mailbox {
-            Some(error) => Err(error),
-            None => Ok(outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere)).collect()),
+        let plainer = outcome.plainer.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
+        self.send(plainer, scope, &wire, &mut outcome).await?;
+        if let Some(error) = outcome.no_such_mailbox {
+            return Err(error);
         }
+        let mut appended: Vec<Appended> =
+            outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere)).collect();
+        self.verify_keywords(scope, &mut appended).await?;
+        Ok(appended)
+    }
+
+    /// Makes sure of keywords that the mailbox has not been seen to keep: some servers drop them from APPEND without a
+    /// word, against what PERMANENTFLAGS says (UW imapd 2010; `quirks`: keywords-dropped).
+    async fn verify_keywords(&mut self, scope: &UidScope, appended: &mut [Appended]) -> Result<(), Error> {
+        let unproven = |flags: &FlagSet, kept: &FlagSet| {
+            flags.filtered(|flag| matches!(flag, Flag::Keyword(_)) && !kept.contains(flag))
+        };
+        let doubtful: UidSet = appended
+            .iter()
+            .filter_map(|appended| match appended {
+                Appended::At { uid, flags } if !unproven(flags, &self.kept_keywords).is_empty() => Some(*uid),
+                _ => None,
+            })
+            .collect();
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        self.select(scope).await?;
+        let reported = self.flags_of(&doubtful).await?;
+        for appended in appended {
+            let Appended::At { uid, flags } = appended else { continue };
+            let unproven = unproven(flags, &self.kept_keywords);
+            if unproven.is_empty() {
+                continue;
+            }
+            let kept = reported.get(uid).map(|reported| unproven.intersection(reported)).unwrap_or_default();
+            *flags = flags.filtered(|flag| !unproven.contains(flag) || kept.contains(flag));
+            self.kept_keywords = self.kept_keywords.union(&kept);
+        }
+        Ok(())
+    }
+
+    /// The largest message that the mailbox takes, in octets: the same for all, or told for each by STATUS (RFC 7889 §2).
+    async fn append_limit(&mut self, scope: &UidScope, wire: &WireName) -> Result<Option<u64>, Error> {
+        if let Some(limit) = self.capabilities.append_limit().or(self.append_limits.get(&scope.name).copied().flatten())
+        {
+            return Ok(Some(limit));
+        }
+        if !self.capabilities.has("APPENDLIMIT") || self.append_limits.contains_key(&scope.name) {
+            return Ok(None);
+        }
+        let mut limit = None;
+        let take = |response| match response {
+            Response::Status(items) if wire.is_meant_by(&items.name) => limit = items.append_limit,
+            _ => {}
+        };
+        self.connection.run(&format!("STATUS {wire} (APPENDLIMIT)"), take).await?;
+        self.append_limits.insert(scope.name.clone(), limit);
+        Ok(limit)
     }
 
     /// Why a message need not even be sent.
-    fn refuses(&self, message: &Message) -> Option<Error> {
+    fn refuses(&self, message: &Message, limit: Option<u64>) -> Option<Error> {
         let size = match &message.body {
             Body::Whole(octets) => octets.len() as u64,
             Body::Streamed { .. } => message.size,
         };
         let cannot_hold = |text: &str| Some(Error::message(Cause::CannotHold, text).for_good());
-        match self.capabilities.append_limit() {
+        match limit {
             // A literal without octets would cancel the whole command (RFC 3502 §6.3.11).
             _ if size == 0 => cannot_hold("a message without any octet cannot be appended by IMAP"),
             _ if message.form == Form::Binary && !self.capabilities.has("BINARY") => {
@@ -113,6 +192,9 @@ impl ImapStore {
     fn plan(&self, jobs: &mut Vec<Job>, place: usize, message: Message) {
         let header = Header::of(&message);
         let octets = match message.body {
+            Body::Whole(octets) if self.quirks.wants_final_line_end && !octets.ends_with(b"\r\n") => {
+                [octets.as_ref(), b"\r\n"].concat().into()
+            }
             Body::Whole(octets) => octets,
             Body::Streamed { .. } => return jobs.push(Job::Stream(place, message)),
         };
@@ -144,8 +226,8 @@ impl ImapStore {
                 },
                 Job::Stream(place, message) => {
                     self.settle_all(scope, &mut sent, outcome).await?;
-                    let (size, flags) = (message.size, message.flags.clone());
-                    let completion = self.stream(wire, message).await?;
+                    let size = message.size;
+                    let (completion, flags) = self.stream(wire, message).await?;
                     outcome.settle_stream(scope, place, size, &flags, &completion);
                 }
             }
@@ -186,17 +268,22 @@ impl ImapStore {
 
     /// Sends one large message as it arrives. The server is asked before, whatever it offers: what it refuses then need
     /// not be sent, and an unknown limit cannot make it hang up (RFC 7889 §4).
-    async fn stream(&mut self, wire: &WireName, message: Message) -> Result<Completion, Error> {
-        let header = Header::of(&message);
+    async fn stream(&mut self, wire: &WireName, message: Message) -> Result<(Completion, FlagSet), Error> {
+        let mut header = Header::of(&message);
         let Body::Streamed { head, mut rest } = message.body else {
             return Err(Error::message(Cause::Protocol, "a message that is there as a whole is not streamed"));
         };
-        let ticket = self.connection.begin();
-        self.connection.text(&format!("APPEND {wire} {}", header.text()));
-        let go = self.connection.announce(ticket, header.literal, message.size, Literals::Synchronizing).await?;
-        if let Go::Over(completion) = go {
-            return Ok(completion);
-        }
+        let ticket = loop {
+            let ticket = self.connection.begin();
+            self.connection.text(&format!("APPEND {wire} {}", header.text()));
+            match self.connection.announce(ticket, header.literal, message.size, Literals::Synchronizing).await? {
+                Go::Ahead => break ticket,
+                Go::Over(completion) => match header.plainer() {
+                    Some(plainer) if may_be_for_flags_or_date(&completion) => header = plainer,
+                    _ => return Ok((completion, header.flags)),
+                },
+            }
+        };
         let mut missing = Some(message.size);
         let mut next = Some(head);
         while let Some(octets) = next {
@@ -217,14 +304,14 @@ impl ImapStore {
             return Err(self.connection.fail(Error::side(Cause::ConnectionLost, text)));
         }
         self.connection.end(ticket);
-        self.connection.answer(ticket, |_| {}).await
+        Ok((self.connection.answer(ticket, |_| {}).await?, header.flags))
     }
 }
 
 impl Outcome {
-    fn settle(&mut self, scope: &UidScope, letters: Vec<Letter>, completion: &Completion) {
+    fn settle(&mut self, scope: &UidScope, mut letters: Vec<Letter>, completion: &Completion) {
         if completion.is_ok() {
-            let uids = uids_of(scope, completion, letters.len());
+            let uids = self.uids_of(scope, completion, letters.len());
             for (at, letter) in letters.iter().enumerate() {
                 let uid = uids.as_ref().and_then(|uids| uids.get(at).copied());
                 self.appended[letter.place] = Some(there(uid, &letter.header.flags));
@@ -235,17 +322,20 @@ impl Outcome {
             self.no_such_mailbox = Some(refusal(completion, 0));
             return;
         }
-        match letters.as_slice() {
-            // MULTIAPPEND stores all or nothing (RFC 3502 §3).
-            [Letter { place, octets, .. }] => {
-                self.appended[*place] = Some(Appended::Refused(refusal(completion, octets.len() as u64)));
+        // MULTIAPPEND stores all or nothing (RFC 3502 §3).
+        if letters.len() > 1 {
+            return self.refused.extend(letters);
+        }
+        for letter in letters.drain(..) {
+            self.appended[letter.place] = Some(Appended::Refused(refusal(completion, letter.octets.len() as u64)));
+            if let Some(header) = letter.header.plainer().filter(|_| may_be_for_flags_or_date(completion)) {
+                self.plainer.push(Letter { header, ..letter });
             }
-            _ => self.refused.extend(letters),
         }
     }
 
     fn settle_stream(&mut self, scope: &UidScope, place: usize, size: u64, flags: &FlagSet, completion: &Completion) {
-        self.appended[place] = Some(match uids_of(scope, completion, 1).as_deref() {
+        self.appended[place] = Some(match self.uids_of(scope, completion, 1).as_deref() {
             Some([uid]) => there(Some(*uid), flags),
             _ if completion.is_ok() => there(None, flags),
             _ if completion.says_there_is_none() => {
@@ -255,6 +345,27 @@ impl Outcome {
             _ => Appended::Refused(refusal(completion, size)),
         });
     }
+
+    /// Where the messages are, if the server says so in a way that can be meant (RFC 4315 §3).
+    fn uids_of(&self, scope: &UidScope, completion: &Completion, messages: usize) -> Option<Vec<Uid>> {
+        match &completion.code {
+            Some(Code::AppendUid(uid_validity, uids))
+                if completion.is_ok()
+                    && self.uids == Uids::Told
+                    && *uid_validity == scope.uid_validity
+                    && uids.len() == messages
+                    && uids.is_sorted_by(|one, next| one < next) =>
+            {
+                Some(uids.clone())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a refusal may be about what stands before the message, and not about the message or the mailbox.
+fn may_be_for_flags_or_date(completion: &Completion) -> bool {
+    !completion.is_ok() && matches!(refusal(completion, 0).cause, Cause::Refused | Cause::CannotHold)
 }
 
 /// A message that was taken with these flags.
@@ -262,21 +373,6 @@ fn there(uid: Option<Uid>, flags: &FlagSet) -> Appended {
     match uid {
         Some(uid) => Appended::At { uid, flags: flags.clone() },
         None => Appended::Somewhere,
-    }
-}
-
-/// Where the messages are, if the server says so in a way that can be meant (RFC 4315 §3).
-fn uids_of(scope: &UidScope, completion: &Completion, messages: usize) -> Option<Vec<Uid>> {
-    match &completion.code {
-        Some(Code::AppendUid(uid_validity, uids))
-            if completion.is_ok()
-                && *uid_validity == scope.uid_validity
-                && uids.len() == messages
-                && uids.is_sorted_by(|one, next| one < next) =>
-        {
-            Some(uids.clone())
-        }
-        _ => None,
     }
 }
 

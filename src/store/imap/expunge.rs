@@ -1,10 +1,11 @@
-//! Expunging exactly what was meant: `\Deleted` under a condition, then UID EXPUNGE (RFC 4315 §2.1). Never EXPUNGE and
-//! never CLOSE, which would take along what others have marked.
+//! Expunging exactly what was meant: `\Deleted` under a condition, then UID EXPUNGE (RFC 4315 §2.1). EXPUNGE, which takes
+//! along whatever is marked, is said only where there is nothing else, and where nobody else has marked anything. Never
+//! CLOSE, which does the same unseen.
 
 use super::connection::{Completion, Reply};
 use super::response::{Code, Response, Vanished};
 use super::store::ImapStore;
-use crate::mail::{ModSeq, UidSet};
+use crate::mail::{Flag, FlagChange, FlagSet, ModSeq, UidSet};
 use crate::store::{Cause, Error, Expunged};
 
 impl ImapStore {
@@ -13,6 +14,12 @@ impl ImapStore {
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Expunged, Error> {
+        let singly = self.capabilities.has("UIDPLUS");
+        let marked = if singly { UidSet::new() } else { self.marked().await? };
+        let others = marked.difference(uids);
+        if !others.is_empty() {
+            return Ok(Expunged::Blocked(others));
+        }
         let condition = unchanged_since.map(|modseq| format!("(UNCHANGEDSINCE {modseq}) ")).unwrap_or_default();
         let sets = uids.split(self.quirks.line_limit);
         let mut vanished = UidSet::new();
@@ -23,9 +30,24 @@ impl ImapStore {
             self.check(&refusal, "to mark messages as deleted")?;
         }
         let kept = kept.intersection(uids);
-        let sets = uids.difference(&kept).difference(&vanished).split(self.quirks.line_limit);
-        let expunge = |set: &UidSet| format!("UID EXPUNGE {set}");
-        let refusal = self.remove(sets.iter().map(expunge).collect(), &mut vanished, &mut UidSet::new()).await?;
+        let going = uids.difference(&kept);
+        let commands = match singly {
+            true => {
+                let sets = going.difference(&vanished).split(self.quirks.line_limit);
+                sets.iter().map(|set| format!("UID EXPUNGE {set}")).collect()
+            }
+            false => {
+                // Somebody may have marked another one meanwhile. What is between this answer and the command is the
+                // one moment in which a server without UIDPLUS leaves no choice.
+                let others = self.marked().await?.difference(&going);
+                if !others.is_empty() {
+                    self.unmark(going.difference(&marked)).await?;
+                    return Ok(Expunged::Blocked(others));
+                }
+                vec!["EXPUNGE".to_owned()]
+            }
+        };
+        let refusal = self.remove(commands, &mut vanished, &mut UidSet::new()).await?;
         if let Some(refusal) = refusal {
             self.check(&refusal, "to expunge messages")?;
         }
@@ -33,6 +55,17 @@ impl ImapStore {
         // ok-and-nothing-done).
         let doubtful = uids.difference(&kept).difference(&vanished);
         Ok(Expunged::AllBut(kept.union(&self.still_there(&doubtful).await?)))
+    }
+
+    /// The messages that are marked as deleted, by whomever.
+    async fn marked(&mut self) -> Result<UidSet, Error> {
+        self.search(vec![self.capabilities.search("DELETED")]).await
+    }
+
+    /// Takes back what was marked.
+    async fn unmark(&mut self, uids: UidSet) -> Result<(), Error> {
+        let change = FlagChange { add: FlagSet::new(), remove: FlagSet::from_iter([Flag::Deleted]) };
+        self.change_flags(&[(uids, change)], None).await.map(drop)
     }
 
     /// Sends commands of which messages vanish or are left alone as MODIFIED. The last refusal, if there was one.
@@ -60,7 +93,16 @@ impl ImapStore {
     /// Which of these the server still lists.
     pub(super) async fn still_there(&mut self, uids: &UidSet) -> Result<UidSet, Error> {
         let sets = uids.split(self.quirks.line_limit);
-        let commands = sets.iter().map(|set| self.capabilities.search(&format!("UID {set}"))).collect();
+        let mut commands: Vec<String> =
+            sets.iter().map(|set| self.capabilities.search(&format!("UID {set}"))).collect();
+        if self.quirks.frozen_view && !commands.is_empty() {
+            commands.insert(0, "NOOP".to_owned());
+        }
+        Ok(self.search(commands).await?.intersection(uids))
+    }
+
+    /// What searches find together.
+    async fn search(&mut self, commands: Vec<String>) -> Result<UidSet, Error> {
         let mut found = UidSet::new();
         let mut refusal = None;
         let mut unreadable = None;
@@ -79,7 +121,7 @@ impl ImapStore {
         }
         match unreadable {
             Some(reason) => Err(Error::mailbox(Cause::Protocol, reason)),
-            None => Ok(found.intersection(uids)),
+            None => Ok(found),
         }
     }
 }

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
+use super::quirks::is_invented;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
 use super::store::ImapStore;
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
@@ -18,7 +19,8 @@ const COLLECT_LIMIT: u64 = 64 * 1024 * 1024;
 
 impl ImapStore {
     pub(super) async fn fetch_messages(&mut self, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None };
+        let invented = if self.quirks.frozen_view { is_invented } else { |_: &[u8]| false };
+        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None, invented };
         let mut failed = false;
         let mut flight = Flight::new(uids.split(self.quirks.line_limit).iter().map(command).collect());
         while let Some((_, incoming)) = flight.next(&mut self.connection).await? {
@@ -34,8 +36,10 @@ impl ImapStore {
         // What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
         // And one message that it cannot read must not keep the others: each of those that are missing is asked for by
         // itself, and the one that fails again is named.
-        let missing = if failed { delivery.wanted.clone() } else { self.still_there(&delivery.wanted).await? };
-        let missing: Vec<Uid> = missing.iter().collect();
+        if !failed {
+            delivery.wanted = self.still_there(&delivery.wanted).await?;
+        }
+        let missing: Vec<Uid> = delivery.wanted.iter().collect();
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {
@@ -75,6 +79,8 @@ struct Delivery {
     wanted: UidSet,
     deliver: mpsc::Sender<Fetched>,
     passing: Option<Passing>,
+    /// Whether octets are what this server gives for a message that is gone.
+    invented: fn(&[u8]) -> bool,
 }
 
 /// A large message that is flowing by.
@@ -124,6 +130,7 @@ impl Delivery {
             Incoming::BodyChunk(octets) => self.pass(octets).await,
             Incoming::BodyEnd => self.end().await,
             Incoming::Untagged(Response::Fetch(fetch)) => self.conclude(fetch).await,
+            Incoming::Untagged(Response::Vanished { uids, .. }) => self.wanted = self.wanted.difference(&uids),
             _ => {}
         }
     }
@@ -197,7 +204,8 @@ impl Delivery {
     async fn conclude(&mut self, fetch: Fetch) {
         let passing = self.passing.take();
         let Some((uid, body)) = fetch.uid.zip(fetch.body.clone()) else { return };
-        if !self.wanted.remove(uid) {
+        let is_invented = matches!(&body, BodyItem::Octets(octets) if (self.invented)(octets));
+        if is_invented || !self.wanted.remove(uid) {
             return;
         }
         let unreadable = |reason: &str| Fetched::Unreadable { uid, reason: reason.to_owned() };

@@ -30,6 +30,22 @@ impl Features {
 
 impl ImapStore {
     pub(super) async fn take_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
+        let mut prints = self.ask_fingerprints(uids).await?;
+        // One that is missing from an OK may be gone, or kept back, and what follows from the one is wrong for the other.
+        let missing = uids.difference(&prints.keys().copied().collect());
+        let kept_back = self.still_there(&missing).await?;
+        if !kept_back.is_empty() {
+            prints.extend(self.ask_fingerprints(&kept_back).await?);
+            if let Some(uid) = kept_back.iter().find(|uid| !prints.contains_key(uid)) {
+                let text =
+                    format!("the server lists UID {uid} of {}, but does not show its header", self.selected_name());
+                return Err(Error::mailbox(Cause::Protocol, text));
+            }
+        }
+        Ok(prints)
+    }
+
+    async fn ask_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
         let fields = HeaderDigest::FIELDS.join(" ").to_ascii_uppercase();
         let commands = uids
             .split(self.quirks.line_limit)

@@ -49,8 +49,12 @@ const ROOM: usize = 16 * 1024;
 /// The room for reading on a connection that fills [`ROOM`].
 const WIDE_ROOM: usize = 64 * 1024;
 
-/// How much of a response is looked at to tell its kind.
-const KIND_WINDOW: usize = 64;
+/// Most NULs before one response (`quirks`: nul-padding).
+const PADDING_LIMIT: usize = 64 * 1024;
+
+/// How much of a response is looked at to tell its kind. Servers that want to keep a connection alive put blanks behind
+/// the `*` (`quirks`: blanks-to-keep-alive).
+const KIND_WINDOW: usize = 256;
 
 /// What the framer found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +105,9 @@ pub enum FrameError {
         /// The limit of that kind of response.
         limit: usize,
     },
+    /// See [`PADDING_LIMIT`].
+    #[error("the server sent more than {PADDING_LIMIT} NULs before a response")]
+    TooMuchPadding,
     /// See [`LITERAL_LIMIT`] and [`HEADER_LIMIT`].
     #[error("the server announced a literal of {size} octets where at most {limit} are read")]
     LiteralTooLarge {
@@ -140,6 +147,8 @@ pub struct Framer {
     hungry: bool,
     /// The response so far.
     response: Vec<u8>,
+    /// How many NULs stood before the response.
+    padding: usize,
     /// Where in `response` the line begins that is being read: 0, or behind a literal.
     line: usize,
     /// How many octets of `response` are those of literals.
@@ -215,7 +224,8 @@ impl Framer {
 
     /// Whether nothing is buffered and no response has begun: after STARTTLS' OK, anything else is an injection.
     pub fn is_idle(&self) -> bool {
-        self.taken == self.received && self.response.is_empty() && matches!(self.place, Place::Line)
+        let nothing_buffered = self.taken == self.received && self.padding == 0;
+        nothing_buffered && self.response.is_empty() && matches!(self.place, Place::Line)
     }
 
     fn advance(&mut self) -> Result<Option<Event>, FrameError> {
@@ -229,6 +239,14 @@ impl Framer {
                 return Ok(None);
             }
             match self.place {
+                Place::Line if self.response.is_empty() && fresh.starts_with(b"\0") => {
+                    let padding = fresh.iter().take_while(|octet| **octet == 0).count();
+                    self.taken += padding;
+                    self.padding += padding;
+                    if self.padding > PADDING_LIMIT {
+                        return Err(FrameError::TooMuchPadding);
+                    }
+                }
                 Place::Line => {
                     let end = memchr(b'\n', fresh).map(|at| at + 1);
                     let part = end.map_or(fresh, |end| &fresh[..end]);
@@ -346,7 +364,7 @@ impl Framer {
                 Bytes::from(std::mem::take(&mut self.response))
             }
         };
-        (self.line, self.kept, self.literals) = (0, 0, 0);
+        (self.padding, self.line, self.kept, self.literals) = (0, 0, 0, 0);
         Event::Frame(Frame { octets, passed: self.passed.take() })
     }
 }
@@ -372,7 +390,7 @@ impl Kind {
         let mut words = data.split(|octet| octet.is_ascii_whitespace()).filter(|word| !word.is_empty());
         let word = words.next().unwrap_or_default();
         let is_one_of = |names: &[&[u8]]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
-        if is_one_of(&[b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"]) {
+        if is_one_of(&[b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"]) || word.starts_with(b"[") {
             Kind::Text
         } else if is_one_of(&[b"SEARCH", b"ESEARCH", b"SORT", b"VANISHED"]) {
             Kind::Numbers
@@ -518,6 +536,51 @@ mod tests {
             let expected: Vec<Event> = frames.iter().map(frame).collect();
             assert_eq!(whole(input), (expected, None), "{}", input.escape_ascii());
         }
+    }
+
+    /// The names are those of `quirks`.
+    #[test]
+    fn odd_lines_of_real_servers_are_lines() {
+        for (name, input, expected) in [
+            (
+                "line-feed-only",
+                &b"* OK ready\n+\n* 1 FETCH (BODY[] {3}\na\nb)\nA1 OK\n"[..],
+                &[&b"* OK ready"[..], b"+", b"* 1 FETCH (BODY[] {3}\na\nb)", b"A1 OK"][..],
+            ),
+            (
+                "nul-padding",
+                b"\0\0* OK a\0b\r\n\0\0\0\0* 1 FETCH (BODY[] {3}\r\n\0\0c)\r\n\0+ \r\n\0\0",
+                &[b"* OK a\0b", b"* 1 FETCH (BODY[] {3}\r\n\0\0c)", b"+ "],
+            ),
+            ("code-without-ok", b"* [COPYUID 7 1 {5}\r\n* 1 EXISTS\r\n", &[b"* [COPYUID 7 1 {5}", b"* 1 EXISTS"]),
+            ("empty-continuation", b"+\r\n+ \r\n", &[b"+", b"+ "]),
+        ] {
+            for piece in [1, 2, 3, usize::MAX] {
+                let (events, error, _) = cut(input, &[piece]);
+                let found: Vec<&[u8]> = events
+                    .iter()
+                    .map(|event| match event {
+                        Event::Frame(frame) => frame.octets.as_ref(),
+                        event => panic!("{name}: {event:?}"),
+                    })
+                    .collect();
+                assert_eq!((found.as_slice(), error), (expected, None), "{name}");
+            }
+        }
+        let blanks = " ".repeat(100);
+        let (events, error, _) = cut(format!("*{blanks}3 FETCH (BODY[] {{300000}}\r\n").as_bytes(), &[7]);
+        assert!(
+            matches!(events.as_slice(), [Event::BodyStart { size: 300_000, .. }]),
+            "blanks-to-keep-alive: {error:?}"
+        );
+    }
+
+    #[test]
+    fn padding_is_bounded_and_makes_no_framer_idle() {
+        let padded = |padding: usize| cut(&[&vec![0; padding][..], b"* OK\r\n"].concat(), &[4096]);
+        assert!(matches!(padded(PADDING_LIMIT), (events, None, framer) if events.len() == 1 && framer.is_idle()));
+        assert_eq!(padded(PADDING_LIMIT + 1).1, Some(FrameError::TooMuchPadding));
+        assert!(!cut(b"A1 OK\r\n\0", &[usize::MAX]).2.is_idle());
     }
 
     #[test]

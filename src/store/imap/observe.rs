@@ -17,14 +17,12 @@
 //! Where silence means "unchanged", a response that was lost is mail that was lost: whatever does not fit ends the
 //! observation of that mailbox, or has it asked again, or has every message listed.
 
-use std::collections::BTreeMap;
-
 use super::connection::{Completion, Reply};
 use super::name::WireName;
 use super::response::{Code, Fetch, Response, Status, Vanished};
 use super::select::{Selected, unsaid};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Checkpoint, FlagSet, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
+use crate::mail::{Checkpoint, FlagMap, FlagSet, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
 use crate::store::{Cause, Error, Method, Reach, UidScope, Wanted};
 
 /// Most messages of one mailbox.
@@ -222,6 +220,11 @@ impl ImapStore {
             self.quirks.no_closed |= looks.iter().flatten().any(|look| look.border == Border::Awaited);
         }
         self.quirks.no_uid_next |= looks.iter().flatten().any(Look::lacks_uid_next);
+        self.appended = false;
+        self.kept_keywords = match last.and_then(|(at, _)| looks.get(at)) {
+            Some(Ok(look)) => look.selected.kept_flags(),
+            _ => FlagSet::new(),
+        };
         self.selection = match last {
             Some((at, uid_validity)) => {
                 Selection::Mailbox(UidScope { name: wanted[open[at].place].name.clone(), uid_validity })
@@ -251,17 +254,26 @@ struct Look {
     uid_next: Option<Uid>,
     /// EXISTS as it stands now; `selected.messages` is what it was at first.
     exists: Option<u32>,
-    messages: BTreeMap<Uid, FlagSet>,
+    messages: FlagMap,
     /// The UIDs that a search for all of them found.
     found: Option<UidSet>,
     vanished_earlier: UidSet,
     vanished_now: UidSet,
     contradiction: Option<&'static str>,
-    /// Something happened that only another look can tell from what was asked for.
-    disturbance: Option<&'static str>,
+    disturbance: Option<Disturbance>,
     unreadable: Option<String>,
     too_many: bool,
     refusal: Option<(Step, Completion)>,
+}
+
+/// What no session with QRESYNC may be told (RFC 7162 §3.2.10, §3.2.4), and what a plain one is told when others are at
+/// work in the mailbox. Only another look can tell it from what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disturbance {
+    /// A message was expunged that is named by its number, which says which only to who has counted from the beginning.
+    Expunged,
+    /// A message was reported without its UID or its flags.
+    Incomplete,
 }
 
 /// What a look comes to.
@@ -290,7 +302,7 @@ impl Look {
             selected: Selected::default(),
             uid_next: None,
             exists: None,
-            messages: BTreeMap::new(),
+            messages: FlagMap::new(),
             found: None,
             vanished_earlier: UidSet::new(),
             vanished_now: UidSet::new(),
@@ -318,13 +330,12 @@ impl Look {
             Response::Vanished { when: Vanished::Now, uids } => {
                 let expunged = u32::try_from(uids.len()).unwrap_or(u32::MAX);
                 self.exists = self.exists.map(|exists| exists.saturating_sub(expunged));
-                self.messages.retain(|uid, _| !uids.contains(*uid));
+                self.messages.retain(|uid, _| !uids.contains(uid));
                 self.vanished_now = self.vanished_now.union(&uids);
             }
-            // A number says which only to who has counted along from the beginning.
             Response::Expunge(_) => {
                 self.exists = self.exists.map(|exists| exists.saturating_sub(1));
-                self.disturbance = Some("messages are expunged while they are listed");
+                self.disturbance = Some(Disturbance::Expunged);
             }
             Response::Fetch(Fetch { uid: Some(uid), flags: Some(flags), .. }) => {
                 self.too_many |= self.messages.len() >= MESSAGES_LIMIT;
@@ -332,8 +343,7 @@ impl Look {
                     self.messages.insert(uid, flags);
                 }
             }
-            // What was asked for comes with both; what was not, but for VANISHED sessions, need not.
-            Response::Fetch(_) => self.disturbance = Some("a message is reported without its UID or its flags"),
+            Response::Fetch(_) => self.disturbance = Some(Disturbance::Incomplete),
             Response::Search(uids) | Response::ESearch { all: uids, .. } => {
                 self.found = Some(self.found.take().unwrap_or_default().union(&uids));
             }
@@ -380,7 +390,8 @@ impl Look {
     }
 
     fn lacks_uid_next(&self) -> bool {
-        self.refusal.is_none() && self.selected.uid_next.is_none() && self.uid_next.is_none()
+        let told_otherwise = self.selected.uid_validity.is_some() && self.border == Border::Passed;
+        told_otherwise && self.selected.uid_next.is_none() && self.uid_next.is_none()
     }
 
     fn verdict(mut self, name: &MailboxName, method: Method) -> Result<Verdict, Error> {
@@ -413,8 +424,22 @@ impl Look {
             return Ok(Verdict::WithoutUidNext);
         }
         let contradicts = |what: &str| format!("the server contradicts itself about {name}: {what}");
-        if let Some(what) = self.disturbance {
-            return Ok(Verdict::Disturbed(format!("{name} does not hold still: {what}")));
+        match self.disturbance {
+            None => {}
+            Some(Disturbance::Expunged) if method == Method::Qresync => {
+                self.contradiction = Some("a message was expunged that cannot be named");
+            }
+            Some(Disturbance::Expunged) => {
+                let text = format!("messages of {name} are expunged whenever they are listed");
+                return Ok(Verdict::Disturbed(text));
+            }
+            Some(Disturbance::Incomplete) => {
+                let text = format!("the server reports a message of {name} without its UID or its flags");
+                return match method {
+                    Method::Qresync => Err(Error::mailbox(Cause::Protocol, text)),
+                    _ => Ok(Verdict::Disturbed(text)),
+                };
+            }
         }
         self.tell_uid_next_from_status();
         let mut status = self.selected.status().map_err(|what| unsaid(name, what))?;
@@ -441,7 +466,7 @@ impl Look {
         status.messages = u32::try_from(remaining + arrived).unwrap_or(u32::MAX);
         let silence = match (self.question, &self.found) {
             (Question::Changes { .. }, None) if method == Method::Qresync => {
-                if self.messages.keys().any(|uid| self.vanished_earlier.contains(*uid)) {
+                if self.messages.keys().any(|uid| self.vanished_earlier.contains(uid)) {
                     return Ok(Verdict::Contradiction(contradicts("a message is both there and gone")));
                 }
                 Silence::Unchanged { vanished: self.vanished_earlier.union(&self.vanished_now) }
@@ -451,7 +476,7 @@ impl Look {
             }
             (Question::Changes { since, .. }, Some(found)) => {
                 let found = found.intersection(&before);
-                let reported: UidSet = self.messages.keys().copied().filter(|uid| *uid < status.uid_next).collect();
+                let reported: UidSet = self.messages.keys().filter(|uid| *uid < status.uid_next).collect();
                 let new = found.difference(&below(since.uid_next));
                 if found.len() != remaining {
                     let what =
@@ -482,7 +507,7 @@ impl Look {
     /// UIDNEXT as STATUS told it is older than the messages that SELECT counted: what was listed moves it on.
     fn tell_uid_next_from_status(&mut self) {
         let (None, Some(told)) = (self.selected.uid_next, self.uid_next) else { return };
-        let last = self.messages.keys().next_back().copied().max(self.found.as_ref().and_then(UidSet::last));
+        let last = self.messages.last().max(self.found.as_ref().and_then(UidSet::last));
         let behind = last.and_then(|last| Uid::new(last.get().checked_add(1)?));
         self.selected.uid_next = behind.max(Some(told));
         // Everything that was listed is counted by the EXISTS that was said last.

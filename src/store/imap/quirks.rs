@@ -38,6 +38,9 @@ pub(super) struct Quirks {
     /// The selected mailbox is a picture that only NOOP or another SELECT brings up to date, even after an APPEND of our
     /// own; a message that is gone meanwhile is given as an invented one (Courier 5.0, 2026).
     pub(super) frozen_view: bool,
+    /// A message whose last line has no end is refused with "BAD [CLIENTBUG] Additional arguments" (Yahoo, 2019). It gets
+    /// one, as Courier does by itself.
+    pub(super) wants_final_line_end: bool,
     /// How long a set of UIDs or flags in a command may be, in octets.
     pub(super) line_limit: usize,
 }
@@ -52,9 +55,10 @@ impl Quirks {
 
     /// What is known of a server by the name it gives itself and by what only it offers, before it has shown anything.
     pub(super) fn of(server: &str, capabilities: &Capabilities) -> Quirks {
+        let is_yahoo = capabilities.has("XYMHIGHESTMODSEQ");
         let line_limit = match () {
             _ if server.contains("Microsoft Exchange") => Quirks::LINE_LIMIT_OF_MICROSOFT,
-            _ if capabilities.has("XYMHIGHESTMODSEQ") => Quirks::LINE_LIMIT_OF_YAHOO,
+            _ if is_yahoo => Quirks::LINE_LIMIT_OF_YAHOO,
             _ => Quirks::LINE_LIMIT,
         };
         let is_courier = server.contains("Courier-IMAP");
@@ -66,7 +70,14 @@ impl Quirks {
             no_list_return: false,
             no_lsub: false,
             frozen_view: is_courier,
+            wants_final_line_end: is_yahoo,
             line_limit,
         }
     }
+}
+
+/// Whether these are the octets that Courier (5.0, 2026) gives for a message that is gone: not mail.
+pub(super) fn is_invented(octets: &[u8]) -> bool {
+    octets.starts_with(b"From: System Administrator <root@localhost>\r\nSubject: message unavailable\r\n\r\n")
+        && octets.ends_with(b"This message is no longer available on the server.\r\n")
 }

@@ -117,7 +117,7 @@ pub enum Code {
     UidValidity(UidValidity),
     /// UIDNEXT
     UidNext(Uid),
-    /// HIGHESTMODSEQ; `None` for 0 (some servers' way to say NOMODSEQ).
+    /// HIGHESTMODSEQ; `None` for 0 (some servers' way to say NOMODSEQ), and for what is none.
     HighestModSeq(Option<ModSeq>),
     /// NOMODSEQ
     NoModSeq,
@@ -150,10 +150,11 @@ impl Code {
     }
 }
 
-/// The items of a FETCH response that we ask for. A known item of an unexpected form is a parse error, never absence.
+/// The items of a FETCH response that we ask for. A known item of an unexpected form is a parse error, never absence, but
+/// for the hints, MODSEQ and RFC822.SIZE.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fetch {
-    /// The message number the response bears.
+    /// The message number the response bears; some servers send 0.
     pub number: u32,
     /// UID
     pub uid: Option<Uid>,
@@ -220,10 +221,12 @@ pub struct MailboxStatusItems {
     pub uid_next: Option<Uid>,
     /// UIDVALIDITY
     pub uid_validity: Option<UidValidity>,
-    /// HIGHESTMODSEQ; `Some(None)` for 0.
+    /// HIGHESTMODSEQ; `Some(None)` for 0, and for what is none.
     pub highest_modseq: Option<Option<ModSeq>>,
     /// MAILBOXID, where it is not garbage.
     pub mailbox_id: Option<crate::mail::MailboxId>,
+    /// APPENDLIMIT, in octets; absent for NIL too (RFC 7889 §3.2).
+    pub append_limit: Option<u64>,
 }
 
 /// A namespace (RFC 2342).

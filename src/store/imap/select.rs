@@ -3,7 +3,7 @@
 use super::connection::{Completion, Incoming};
 use super::response::{Code, Response};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Access, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
+use crate::mail::{Access, FlagSet, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
 use crate::store::{Cause, Error, Reach, UidScope};
 
 /// What the responses to a SELECT say about the mailbox.
@@ -62,6 +62,11 @@ impl Selected {
         self.access.unwrap_or(Access::ReadWrite)
     }
 
+    /// The flags that are listed by name as permanent: these it keeps for certain.
+    pub(super) fn kept_flags(&self) -> FlagSet {
+        self.permanent_flags.as_ref().map(|flags| flags.listed.clone()).unwrap_or_default()
+    }
+
     /// Which flags it keeps. Where the server is silent, all of them (RFC 9051 §7.1), or none if nothing can be changed.
     pub(super) fn permanent_flags(&self) -> PermanentFlags {
         match (&self.permanent_flags, self.access()) {
@@ -106,6 +111,7 @@ impl ImapStore {
         match selected.uid_validity {
             Some(uid_validity) if uid_validity == scope.uid_validity => {
                 self.selection = Selection::Mailbox(scope.clone());
+                self.kept_keywords = selected.kept_flags();
                 Ok(())
             }
             Some(uid_validity) => {

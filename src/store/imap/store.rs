@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::name::{Names, WireName};
 use super::quirks::Quirks;
 use crate::mail::{
-    Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
     Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Store, Stored, Traffic, UidScope, Wanted,
@@ -30,6 +30,10 @@ pub struct ImapStore {
     pub(super) selection: Selection,
     /// Whether we have appended to what is selected, in a session that need not see it by itself.
     pub(super) appended: bool,
+    /// The keywords that what is selected is known to keep.
+    pub(super) kept_keywords: FlagSet,
+    /// What APPENDLIMIT was told of mailboxes one by one, in octets.
+    pub(super) append_limits: BTreeMap<MailboxName, Option<u64>>,
 }
 
 /// What is selected at the server.
@@ -51,7 +55,17 @@ impl ImapStore {
         names: Names,
         quirks: Quirks,
     ) -> ImapStore {
-        ImapStore { connection, profile, capabilities, names, quirks, selection: Selection::Nothing, appended: false }
+        ImapStore {
+            connection,
+            profile,
+            capabilities,
+            names,
+            quirks,
+            selection: Selection::Nothing,
+            appended: false,
+            kept_keywords: FlagSet::new(),
+            append_limits: BTreeMap::new(),
+        }
     }
 
     /// How the server spells a name.

@@ -136,6 +136,13 @@ impl ImapStore {
         Ok(refused)
     }
 
+    /// The flags that these messages bear, as far as they are there.
+    pub(super) async fn flags_of(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, FlagSet>, Error> {
+        let mut reports = Reports::of(uids);
+        self.ask_flags(uids, &mut reports).await?;
+        Ok(reports.flags)
+    }
+
     /// A STORE that changes nothing, or of a message that is gone, need not be followed by a report.
     async fn ask_flags(&mut self, uids: &UidSet, reports: &mut Reports<'_>) -> Result<(), Error> {
         reports.unreadable = None;

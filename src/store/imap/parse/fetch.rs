@@ -1,10 +1,11 @@
 //! FETCH: the items that we ask for; others are passed over by their structure. An item that we know is read or is an
-//! error, for where silence means "unchanged" an item that was lost is a change that was lost.
+//! error, for where silence means "unchanged" an item that was lost is a change that was lost. Only of a size and a
+//! mod-sequence, which are hints, is a value that cannot be meant as good as none.
 
 use bytes::Bytes;
 
 use super::flags;
-use super::numbers::{modseq, number, uid};
+use super::numbers::{modseq_if_any, number_if_any, uid};
 use super::once;
 use super::token::{Fault, Text, Tokens};
 use crate::mail::InternalDate;
@@ -31,6 +32,10 @@ pub(super) fn items(number_of_message: u32, tokens: &mut Tokens<'_>) -> Result<F
 fn item(fetch: &mut Fetch, tokens: &mut Tokens<'_>) -> Result<(), Fault> {
     let fault = tokens.fault("an item that does not contradict itself");
     let name = name(tokens)?;
+    if matches!(name, Name::Body) && matches!(tokens.rest(), [b')', ..] | [b' ', b')', ..]) {
+        // Nothing at all where the octets should stand (`quirks`: body-without-value).
+        return once(&mut fetch.body, BodyItem::Nil, fault);
+    }
     tokens.blank()?;
     match name {
         Name::Uid => once(&mut fetch.uid, uid(tokens)?, fault),
@@ -39,10 +44,10 @@ fn item(fetch: &mut Fetch, tokens: &mut Tokens<'_>) -> Result<(), Fault> {
             const EXPECTED: &str = "a mod-sequence in parentheses";
             tokens.expect(b'(', EXPECTED)?;
             tokens.blanks();
-            let modseq = modseq(tokens)?;
+            let modseq = modseq_if_any(tokens)?;
             tokens.blanks();
             tokens.expect(b')', EXPECTED)?;
-            once(&mut fetch.modseq, modseq, fault)
+            modseq.map_or(Ok(()), |modseq| once(&mut fetch.modseq, modseq, fault))
         }
         Name::InternalDate => {
             let malformed = tokens.fault("a date and time");
@@ -50,7 +55,11 @@ fn item(fetch: &mut Fetch, tokens: &mut Tokens<'_>) -> Result<(), Fault> {
             let date = std::str::from_utf8(&text).ok().and_then(InternalDate::parse).ok_or(malformed)?;
             once(&mut fetch.internal_date, date, fault)
         }
-        Name::Size => once(&mut fetch.size, number(tokens, SIZE_LIMIT, "the size of a message")?, fault),
+        Name::Size => {
+            let meant = |number| Some(number).filter(|size| *size <= SIZE_LIMIT);
+            let size = number_if_any(tokens, "the size of a message", meant)?;
+            size.map_or(Ok(()), |size| once(&mut fetch.size, size, fault))
+        }
         // NIL is no header. Read as an empty one, it would make all messages alike that the server cannot read.
         Name::Header => once(&mut fetch.header, tokens.string("a header")?, fault),
         Name::Body => once(&mut fetch.body, body(tokens)?, fault),

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::numbers::{modseq_or_zero, number32, uid, uid_validity};
+use super::numbers::{modseq_if_any, number_if_any};
 use super::once;
 use super::printable::printable;
 use super::token::{Fault, Tokens};
-use crate::mail::MailboxId;
+use crate::mail::{MailboxId, Uid, UidValidity};
 use crate::store::imap::response::{List, MailboxStatusItems, Namespace};
 
 /// Most attributes of one mailbox.
@@ -42,9 +42,14 @@ fn attributes(tokens: &mut Tokens<'_>) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// The sign between levels. An empty string is what some servers say instead of NIL.
+/// The sign between levels. An empty string is what some servers say instead of NIL, and a backslash may stand there as it
+/// is (`quirks`: backslash-delimiter).
 fn delimiter(tokens: &mut Tokens<'_>) -> Result<Option<char>, Fault> {
     let fault = tokens.fault("a hierarchy delimiter");
+    if tokens.rest().starts_with(b"\"\\\" ") {
+        tokens.take(3);
+        return Ok(Some('\\'));
+    }
     match tokens.nstring(fault.expected)?.as_deref() {
         None | Some([]) => Ok(None),
         Some([sign]) if sign.is_ascii_graphic() || *sign == b' ' => Ok(Some(char::from(*sign))),
@@ -109,7 +114,8 @@ fn personal(tokens: &mut Tokens<'_>) -> Result<Option<Namespace>, Fault> {
     Ok(Some(Namespace { prefix, delimiter }))
 }
 
-/// `mailbox SP "(" [status-att-list] ")"`; items that we do not know are passed over.
+/// `mailbox SP "(" [status-att-list] ")"`; items that we do not know are passed over. A number that cannot be meant is one
+/// that was not said: a mailbox whose status is not complete is opened, and one such line does not spoil a listing.
 pub(super) fn status(tokens: &mut Tokens<'_>) -> Result<MailboxStatusItems, Fault> {
     let mut items = MailboxStatusItems { name: tokens.mailbox()?, ..MailboxStatusItems::default() };
     tokens.blank()?;
@@ -120,10 +126,15 @@ pub(super) fn status(tokens: &mut Tokens<'_>) -> Result<MailboxStatusItems, Faul
         let name = tokens.word("the name of an item")?.to_ascii_uppercase();
         tokens.blank()?;
         match name.as_slice() {
-            b"MESSAGES" => once(&mut items.messages, number32(tokens, "a number of messages")?, fault)?,
-            b"UIDNEXT" => once(&mut items.uid_next, uid(tokens)?, fault)?,
-            b"UIDVALIDITY" => once(&mut items.uid_validity, uid_validity(tokens)?, fault)?,
-            b"HIGHESTMODSEQ" => once(&mut items.highest_modseq, modseq_or_zero(tokens)?, fault)?,
+            b"MESSAGES" => status_item(&mut items.messages, tokens, fault, Some)?,
+            b"UIDNEXT" => status_item(&mut items.uid_next, tokens, fault, Uid::new)?,
+            b"UIDVALIDITY" => status_item(&mut items.uid_validity, tokens, fault, UidValidity::new)?,
+            b"HIGHESTMODSEQ" => once(&mut items.highest_modseq, modseq_if_any(tokens)?, fault)?,
+            // NIL: there is no limit (RFC 7889 §3.2).
+            b"APPENDLIMIT" => match number_if_any(tokens, "a number", Some)? {
+                Some(limit) => once(&mut items.append_limit, limit, fault)?,
+                None => {}
+            },
             b"MAILBOXID" => {
                 let mut value = tokens.clone();
                 tokens.skip()?;
@@ -137,6 +148,18 @@ pub(super) fn status(tokens: &mut Tokens<'_>) -> Result<MailboxStatusItems, Faul
     }
     tokens.end()?;
     Ok(items)
+}
+
+fn status_item<T: PartialEq>(
+    item: &mut Option<T>,
+    tokens: &mut Tokens<'_>,
+    fault: Fault,
+    meant: impl FnOnce(u32) -> Option<T>,
+) -> Result<(), Fault> {
+    match number_if_any(tokens, "a number", |number| u32::try_from(number).ok().and_then(meant))? {
+        Some(value) => once(item, value, fault),
+        None => Ok(()),
+    }
 }
 
 /// `"(" objectid ")"` (RFC 8474 §7). `None` for what is no identity.

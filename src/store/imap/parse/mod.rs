@@ -112,7 +112,12 @@ fn untagged(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
     if tokens.peek().is_some_and(|octet| octet.is_ascii_digit()) {
         return numbered(tokens);
     }
-    let keyword = tokens.word("the name of a response")?.to_ascii_uppercase();
+    if tokens.peek() == Some(b'[') {
+        // The code of a status without its OK (`quirks`: code-without-ok).
+        return status(UntaggedStatus::Ok, tokens);
+    }
+    let fault = tokens.fault("the name of a response");
+    let keyword = tokens.word(fault.expected)?.to_ascii_uppercase();
     match keyword.as_slice() {
         b"OK" => status(UntaggedStatus::Ok, tokens),
         b"NO" => status(UntaggedStatus::No, tokens),
@@ -122,10 +127,9 @@ fn untagged(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
         b"CAPABILITY" => words::capabilities(tokens).map(Response::Capability),
         b"ENABLED" => words::capabilities(tokens).map(Response::Enabled),
         b"FLAGS" => {
-            tokens.blank()?;
-            let flags = flags::of_mailbox(tokens)?;
-            tokens.end()?;
-            Ok(Response::Flags(flags.listed))
+            // What a mailbox keeps, PERMANENTFLAGS say: nothing is lost with these.
+            let flags = flags::of_mailbox(tokens).filter(|_| tokens.eat(b')') && tokens.end().is_ok());
+            Ok(flags.map_or(Response::Other("FLAGS".to_owned()), |flags| Response::Flags(flags.listed)))
         }
         b"VANISHED" => search::vanished(tokens),
         b"SEARCH" => search::search(tokens).map(Response::Search),
@@ -135,6 +139,8 @@ fn untagged(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
         b"STATUS" => behind_blank(tokens, mailboxes::status).map(Response::Status),
         b"NAMESPACE" => behind_blank(tokens, mailboxes::namespace).map(Response::Namespace),
         b"ID" => behind_blank(tokens, words::id).map(Response::Id),
+        // `-1 FETCH` may be about a message.
+        [sign, ..] if !sign.is_ascii_alphabetic() => Err(fault),
         other => Ok(Response::Other(printable(other))),
     }
 }
@@ -153,8 +159,9 @@ fn numbered(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
     let response = match keyword.as_slice() {
         b"EXISTS" => Response::Exists(number),
         b"RECENT" => Response::Recent(number),
-        b"EXPUNGE" | b"FETCH" if number == 0 => return Err(fault),
+        b"EXPUNGE" if number == 0 => return Err(fault),
         b"EXPUNGE" => Response::Expunge(number),
+        // Who a message is, its UID says; the number may be 0 (`quirks`: fetch-of-zero).
         b"FETCH" => {
             tokens.blank()?;
             return fetch::items(number, tokens).map(Response::Fetch);

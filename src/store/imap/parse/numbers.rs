@@ -19,6 +19,22 @@ pub(super) fn number32(tokens: &mut Tokens<'_>, expected: &'static str) -> Resul
     number(tokens, u64::from(u32::MAX), expected).and_then(|number| u32::try_from(number).map_err(|_| fault))
 }
 
+/// A number that may be missing: one that `meant` does not take is absence, as are NIL, `-1` and `9.3736e+06` (`quirks`:
+/// numbers-that-are-none). Anything else is an error, as nobody knows then what the words behind it are.
+pub(super) fn number_if_any<T>(
+    tokens: &mut Tokens<'_>,
+    expected: &'static str,
+    meant: impl FnOnce(u64) -> Option<T>,
+) -> Result<Option<T>, Fault> {
+    let fault = tokens.fault(expected);
+    if tokens.nil() {
+        return Ok(None);
+    }
+    let word = tokens.word(expected)?;
+    let looks_like_one = word.iter().all(|octet| octet.is_ascii_digit() || b"+-.eE".contains(octet));
+    if looks_like_one { Ok(digits(word).and_then(meant)) } else { Err(fault) }
+}
+
 /// `uniqueid = nz-number`
 pub(super) fn uid(tokens: &mut Tokens<'_>) -> Result<Uid, Fault> {
     let fault = tokens.fault("a UID");
@@ -31,23 +47,30 @@ pub(super) fn uid_validity(tokens: &mut Tokens<'_>) -> Result<UidValidity, Fault
     number32(tokens, fault.expected).and_then(|number| UidValidity::new(number).ok_or(fault))
 }
 
-/// `mod-sequence-value`, 1 … 2^63-1 (RFC 7162 §7)
-pub(super) fn modseq(tokens: &mut Tokens<'_>) -> Result<ModSeq, Fault> {
-    let fault = tokens.fault("a mod-sequence");
-    modseq_or_zero(tokens)?.ok_or(fault)
-}
-
-/// `mod-sequence-valzer`: `None` for 0.
-pub(super) fn modseq_or_zero(tokens: &mut Tokens<'_>) -> Result<Option<ModSeq>, Fault> {
-    number(tokens, ModSeq::MAX, "a mod-sequence").map(ModSeq::new)
+/// `mod-sequence-valzer`, up to 2^63-1 (RFC 7162 §7): `None` for 0 and for what is none, such as the larger ones that RFC
+/// 4551 allowed. A mailbox without a mod-sequence is looked at in full.
+pub(super) fn modseq_if_any(tokens: &mut Tokens<'_>) -> Result<Option<ModSeq>, Fault> {
+    number_if_any(tokens, "a mod-sequence", ModSeq::new)
 }
 
 /// `uid-set = (uniqueid / uid-range) *("," uid-set)`; `5:3` is `3:5`. A `*` has no place in an answer.
 pub(super) fn uid_set(tokens: &mut Tokens<'_>) -> Result<UidSet, Fault> {
+    set_of(tokens, uid_range)
+}
+
+/// The same, where a range may begin at 0, which is no UID (`quirks`: vanished-from-zero).
+pub(super) fn uid_set_from_zero(tokens: &mut Tokens<'_>) -> Result<UidSet, Fault> {
+    set_of(tokens, |range| match range.strip_prefix(b"0:") {
+        Some(to) => single(to).map(|to| (Uid::MIN, to)),
+        None => uid_range(range),
+    })
+}
+
+fn set_of(tokens: &mut Tokens<'_>, read: impl Fn(&[u8]) -> Option<(Uid, Uid)>) -> Result<UidSet, Fault> {
     let fault = tokens.fault("a set of UIDs");
     let mut set = UidSet::new();
     for range in tokens.word(fault.expected)?.split(|octet| *octet == b',') {
-        match uid_range(range).ok_or(fault)? {
+        match read(range).ok_or(fault)? {
             (from, to) if from == to => {
                 set.insert(from);
             }
@@ -76,11 +99,14 @@ pub(super) fn uids_in_order(tokens: &mut Tokens<'_>) -> Result<Vec<Uid>, Fault> 
 
 /// `uid-range = (uniqueid ":" uniqueid)`, or one UID as both ends.
 fn uid_range(text: &[u8]) -> Option<(Uid, Uid)> {
-    let uid = |text| digits(text).and_then(|number| u32::try_from(number).ok()).and_then(Uid::new);
     match text.iter().position(|octet| *octet == b':') {
-        Some(colon) => Some((uid(&text[..colon])?, uid(&text[colon + 1..])?)),
-        None => uid(text).map(|uid| (uid, uid)),
+        Some(colon) => Some((single(&text[..colon])?, single(&text[colon + 1..])?)),
+        None => single(text).map(|uid| (uid, uid)),
     }
+}
+
+fn single(text: &[u8]) -> Option<Uid> {
+    digits(text).and_then(|number| u32::try_from(number).ok()).and_then(Uid::new)
 }
 
 /// `None` for what is not a number, or none that fits.

@@ -1,6 +1,6 @@
 //! SEARCH, ESEARCH and VANISHED: sets of UIDs.
 
-use super::numbers::{modseq_or_zero, uid, uid_set};
+use super::numbers::{modseq_if_any, number, uid, uid_set, uid_set_from_zero};
 use super::token::{Fault, Tokens};
 use crate::mail::UidSet;
 use crate::store::imap::response::{Response, Vanished};
@@ -19,7 +19,7 @@ pub(super) fn search(tokens: &mut Tokens<'_>) -> Result<UidSet, Fault> {
                     return Err(fault);
                 }
                 tokens.blank()?;
-                modseq_or_zero(tokens)?;
+                modseq_if_any(tokens)?;
                 tokens.blanks();
                 tokens.expect(b')', EXPECTED)?;
                 tokens.end()?;
@@ -31,15 +31,21 @@ pub(super) fn search(tokens: &mut Tokens<'_>) -> Result<UidSet, Fault> {
     }
 }
 
-/// `[SP "(" "TAG" SP string ")"] [SP "UID"] *(SP search-return-data)` (RFC 9051 §7.3.4), behind `* ESEARCH`.
+/// `[SP "(" "TAG" SP string ")"] [SP "UID"] *(SP search-return-data)` (RFC 9051 §7.3.4), behind `* ESEARCH`. Where the
+/// server counts what it found, ALL must hold as many: without ALL nothing was found.
 pub(super) fn esearch(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
     tokens.blanks();
     let tag = if tokens.peek() == Some(b'(') { correlator(tokens)? } else { None };
-    let (mut all, mut numbers_are_uids) = (None, false);
+    let (mut all, mut numbers_are_uids) = (None::<UidSet>, false);
+    let mut count = None;
     loop {
         tokens.blanks();
         if tokens.peek().is_none() {
-            return Ok(Response::ESearch { tag, all: all.unwrap_or_default() });
+            let (all, end) = (all.unwrap_or_default(), tokens.fault("as many UIDs as were found"));
+            return match count.is_none_or(|count| count == all.len()) {
+                true => Ok(Response::ESearch { tag, all }),
+                false => Err(end),
+            };
         }
         let fault = tokens.fault("one set of UIDs");
         let name = tokens.word("the name of a search result")?.to_ascii_uppercase();
@@ -50,6 +56,10 @@ pub(super) fn esearch(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
             b"ALL" => {
                 tokens.blank()?;
                 all = Some(uid_set(tokens)?);
+            }
+            b"COUNT" => {
+                tokens.blank()?;
+                count = Some(number(tokens, u64::from(u32::MAX), "a number of messages")?);
             }
             _ => {
                 tokens.blank()?;
@@ -95,7 +105,7 @@ pub(super) fn vanished(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
         tokens.blank()?;
         when = Vanished::Earlier;
     }
-    let uids = uid_set(tokens)?;
+    let uids = uid_set_from_zero(tokens)?;
     tokens.end()?;
     Ok(Response::Vanished { when, uids })
 }

@@ -1,5 +1,7 @@
 //! What each kind of response means, as tables: the good, the odd that servers send, the hostile that they may.
 
+mod quirks;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -226,36 +228,16 @@ fn codes() {
         }
     }
     for code in [
-        "UIDVALIDITY 0",
         "UIDVALIDITY",
         "UIDVALIDITY 4294967296",
         "UIDVALIDITY -1",
         "UIDVALIDITY 1 2",
         "UIDVALIDITY 99999999999999999999",
-        "UIDNEXT 0",
         "UIDNEXT x",
-        "HIGHESTMODSEQ 9223372036854775808",
-        "HIGHESTMODSEQ 18446744073709551616",
         "HIGHESTMODSEQ ()",
-        "HIGHESTMODSEQ -1",
         "HIGHESTMODSEQ",
         "MODIFIED",
         "MODIFIED *",
-        "PERMANENTFLAGS",
-        "PERMANENTFLAGS NIL",
-        "PERMANENTFLAGS (\\Seen",
-        "APPENDUID",
-        "APPENDUID 7",
-        "APPENDUID 0 5",
-        "APPENDUID 7 0",
-        "APPENDUID 7 1:*",
-        "APPENDUID 7 1:4294967295",
-        "APPENDUID 7 1,5:1048580",
-        "COPYUID 7 1:2 9",
-        "COPYUID 7 1 9:10",
-        "COPYUID 7 1",
-        "COPYUID 7",
-        "COPYUID 7 1:4294967295 1:4294967295",
     ] {
         fails([format!("A1 OK [{code}] done"), format!("* OK [{code}]")]);
     }
@@ -287,8 +269,10 @@ fn sets_of_uids() {
         "1:",
         ":1",
         "1:2:3",
-        "0:5",
         "5:0",
+        "0:0",
+        "0:5:7",
+        "0:3:3",
         "-1",
         "+1",
         "1-2",
@@ -309,9 +293,13 @@ fn sets_of_uids() {
             format!("* VANISHED (EARLIER) {text}"),
             format!("* ESEARCH UID ALL {text}"),
             format!("A1 OK [MODIFIED {text}]"),
-            format!("A1 OK [APPENDUID 1 {text}]"),
-            format!("A1 OK [COPYUID 1 {text} {text}]"),
         ]);
+        for name in ["APPENDUID", "COPYUID"] {
+            let Ok(Response::Tagged { code, .. }) = read(format!("A1 OK [{name} 1 {text} {text}]")) else {
+                panic!("{name} {text}")
+            };
+            assert!(matches!(code, Some(Code::Other(..)) | None), "{text}: {code:?}");
+        }
     }
 }
 
@@ -347,7 +335,7 @@ fn searches() {
         ("* ESEARCH", found(None, &[])),
         ("* ESEARCH (TAG \"A282\") UID ALL 1:3,7", found(Some("A282"), &[(1, 3), (7, 7)])),
         ("* ESEARCH (TAG A282) UID", found(Some("A282"), &[])),
-        ("* ESEARCH (TAG {2}\r\nA1) UID MIN 2 COUNT 3 ALL 2 MODSEQ 9", found(Some("A1"), &[(2, 2)])),
+        ("* ESEARCH (TAG {2}\r\nA1) UID MIN 2 COUNT 1 ALL 2 MODSEQ 9", found(Some("A1"), &[(2, 2)])),
         (
             "* ESEARCH (TAG \"a\" MAILBOX \"x)\" UIDVALIDITY 1) UID PARTIAL (-1:-9 1:5) ALL 5",
             found(Some("a"), &[(5, 5)]),
@@ -386,7 +374,6 @@ fn counts() {
     ]);
     fails([
         "* 0 EXPUNGE",
-        "* 0 FETCH (UID 1)",
         "* 4294967296 EXISTS",
         "* 99999999999999999999 EXISTS",
         "* 5 EXISTS 6",
@@ -413,14 +400,12 @@ fn flags_of_messages() {
         "(",
         "(\\Seen",
         "\\Seen",
-        "(\\*)",
         "(\\)",
         "(a\"b)",
         "(\"a\")",
         "({1}\r\na)",
         "(a{1})",
         "((a))",
-        "(a]b)",
         "(a%b)",
         "(a\tb)",
         "(\\Seen \\)",
@@ -436,7 +421,6 @@ fn flags_of_messages() {
         ("* FLAGS (\\Answered \\Seen \\Recent $x)", Response::Flags(flags("\\Answered \\Seen $x"))),
         ("* FLAGS ()", Response::Flags(flags(""))),
     ]);
-    fails(["* FLAGS", "* FLAGS NIL", "* FLAGS (a) b"]);
 }
 
 #[test]
@@ -531,10 +515,6 @@ fn a_known_item_of_unexpected_form_is_an_error() {
         "FLAGS () FLAGS (a)",
         "MODSEQ 5",
         "MODSEQ ()",
-        "MODSEQ (0)",
-        "MODSEQ (9223372036854775808)",
-        "MODSEQ (18446744073709551616)",
-        "MODSEQ (-1)",
         "MODSEQ NIL",
         "MODSEQ (5 6)",
         "MODSEQ (5",
@@ -545,15 +525,10 @@ fn a_known_item_of_unexpected_form_is_an_error() {
         "INTERNALDATE \"17-Jul-1996\"",
         "INTERNALDATE \"99-Jul-1996 02:44:25 -0700\"",
         "INTERNALDATE (\"17-Jul-1996 02:44:25 -0700\")",
-        "RFC822.SIZE NIL",
-        "RFC822.SIZE -1",
-        "RFC822.SIZE 9223372036854775808",
         "RFC822.SIZE \"5\"",
-        "RFC822.SIZE 1.5",
         "RFC822.SIZE 1 RFC822.SIZE 2",
         "BODY[] 5",
         "BODY[] (\"x\")",
-        "BODY[]",
         "BODY[]\"x\"",
         "BODY[] \"x",
         "BODY[] \"\\x\"",
@@ -612,7 +587,6 @@ fn depth_costs_no_stack() {
             format!("* STATUS a (X {open}{close})"),
             format!("* NAMESPACE NIL NIL {open}{close}"),
             format!("* ESEARCH UID X {open}{close}"),
-            format!("* OK [PERMANENTFLAGS ({open}{close})]"),
         ]);
     }
 }
@@ -648,15 +622,9 @@ fn a_body_that_passed_by_is_known_by_its_place() {
         let passed = Some(Passed { at, size: 9, ..passed });
         assert!(parse(&Frame { octets: Bytes::from(skeleton), passed }).is_err(), "{skeleton}");
     }
-    for head in [
-        "",
-        "* 1 FETCH (UID 5 ",
-        "* 1 FETCH (BODY[HEADER] ",
-        "* 1 FETCH (X ",
-        "* 1 FETCH (BODY[] \"",
-        "* LIST () NIL ",
-        "* 0 FETCH (BODY[] ",
-    ] {
+    for head in
+        ["", "* 1 FETCH (UID 5 ", "* 1 FETCH (BODY[HEADER] ", "* 1 FETCH (X ", "* 1 FETCH (BODY[] \"", "* LIST () NIL "]
+    {
         assert!(parse_head(head.as_bytes()).is_err(), "{head}");
     }
 }
@@ -694,13 +662,11 @@ fn lists() {
         "* LIST () \"//\" a",
         "* LIST () \"\u{e9}\" a",
         "* LIST () \"\x01\" a",
-        "* LIST () \"\\\" a",
         "* LIST () \"/\" a b",
         "* LIST () \"/\" \"a\" \"b\"",
         "* LIST () \"/\" \"a",
         "* LIST () \"/\" \"a\0b\"",
         "* LIST () \"/\" \"a\\bc\"",
-        "* LIST () \"/\" a\x01b",
         "* LIST () \"/\" {5}\r\nab",
         "* LIST () \"/\" a (OLDNAME b)",
         "* LIST () \"/\" a (OLDNAME (b c))",
@@ -780,13 +746,6 @@ fn statuses() {
         "* STATUS x NIL",
         "* STATUS x MESSAGES 1",
         "* STATUS x (MESSAGES)",
-        "* STATUS x (MESSAGES NIL)",
-        "* STATUS x (MESSAGES 4294967296)",
-        "* STATUS x (UIDNEXT 0)",
-        "* STATUS x (UIDVALIDITY 0)",
-        "* STATUS x (UIDVALIDITY 4294967296)",
-        "* STATUS x (HIGHESTMODSEQ 9223372036854775808)",
-        "* STATUS x (HIGHESTMODSEQ NIL)",
         "* STATUS x (MESSAGES 1",
         "* STATUS x (MESSAGES 1 MESSAGES 2)",
         "* STATUS x (HIGHESTMODSEQ 1 HIGHESTMODSEQ 0)",
@@ -859,7 +818,6 @@ fn a_response_cut_short_is_never_taken_for_data() {
         ("* STATUS", " \"abc\" (MESSAGES 12 UIDNEXT 34)"),
         ("* NAMESPACE", " ((\"\" \"/\")) NIL NIL"),
         ("* ID", " (\"name\" \"x\")"),
-        ("* FLAGS", " (\\Seen $x)"),
     ] {
         assert!(read(format!("{keyword}{data}")).is_ok(), "{keyword}{data}");
         for cut in 0..data.len() {

@@ -162,14 +162,14 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// `mailbox = "INBOX" / astring`. Some servers leave names unquoted that hold `(`, `%`, `{` or 8-bit octets; a
-    /// blank or a control character cannot be meant.
+    /// `mailbox = "INBOX" / astring`. Some servers leave names unquoted that hold `(`, `%`, `{`, a tabulator or 8-bit octets;
+    /// a blank cannot be meant, nor can what no quoted string may hold.
     pub(super) fn mailbox(&mut self) -> Result<Bytes, Fault> {
         const EXPECTED: &str = "the name of a mailbox";
         match self.at_string() {
             true => self.string(EXPECTED),
             false => {
-                let word = self.word_until(EXPECTED, |octet| octet <= b' ' || octet == 0x7f)?;
+                let word = self.word_until(EXPECTED, |octet| b" \0\r\n".contains(&octet))?;
                 Ok(self.whole.slice_ref(word))
             }
         }

@@ -1,0 +1,171 @@
+//! The kinds of servers that the tests know, and a running server of any of them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::courier::Courier;
+use super::cyrus::{Cyrus, Naming};
+use super::dovecot::{Dovecot, Options};
+use super::imap::Client;
+
+/// What a server is, and what it announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Dovecot with all it has.
+    Dovecot,
+    /// Dovecot that does not announce QRESYNC.
+    DovecotWithoutQresync,
+    /// Dovecot that announces neither QRESYNC nor CONDSTORE.
+    DovecotWithoutCondstore,
+    /// Dovecot that does not announce UIDPLUS.
+    DovecotWithoutUidplus,
+    /// Dovecot that announces IMAP4rev1 and nothing else.
+    DovecotBare,
+    /// Cyrus with `/` between levels.
+    Cyrus,
+    /// Cyrus with `INBOX.` before names and `.` between levels.
+    CyrusDots,
+    /// Courier, which has UIDPLUS and little more.
+    Courier,
+}
+
+/// A running server.
+pub(crate) enum Server {
+    /// It is a Dovecot.
+    Dovecot(Box<Dovecot>),
+    /// It is a Cyrus.
+    Cyrus(Cyrus),
+    /// It is a Courier.
+    Courier(Courier),
+}
+
+impl Kind {
+    /// Starts a server of that kind.
+    pub(crate) fn start(self) -> Server {
+        let dovecot = |unannounced| {
+            Server::Dovecot(Box::new(Dovecot::start(Options { unannounced, ..Options::default() })))
+        };
+        match self {
+            Kind::Dovecot => dovecot(&[]),
+            Kind::DovecotWithoutQresync => dovecot(&["QRESYNC"]),
+            Kind::DovecotWithoutCondstore => dovecot(&["QRESYNC", "CONDSTORE"]),
+            Kind::DovecotWithoutUidplus => dovecot(&["UIDPLUS"]),
+            Kind::DovecotBare => Server::Dovecot(Box::new(Dovecot::start(Options::bare()))),
+            Kind::Cyrus => Server::Cyrus(Cyrus::start(Naming::Slashes)),
+            Kind::CyrusDots => Server::Cyrus(Cyrus::start(Naming::Dots)),
+            Kind::Courier => Server::Courier(Courier::start()),
+        }
+    }
+}
+
+/// What servers do that users have to know of who edit on them and want to foresee the outcome.
+impl Kind {
+    /// Whether a renamed mailbox gets another UIDVALIDITY, other UIDs, and no MAILBOXID by which to know it.
+    pub(crate) fn renames_by_making_anew(self) -> bool {
+        self == Kind::Courier
+    }
+
+    /// Whether every mailbox that has one below it is a mailbox itself, and stays while it has.
+    pub(crate) fn makes_parents(self) -> bool {
+        matches!(self, Kind::Cyrus | Kind::CyrusDots)
+    }
+
+    /// Whether a message cannot be expunged without all that are marked.
+    pub(crate) fn expunges_together(self) -> bool {
+        matches!(self, Kind::DovecotWithoutUidplus | Kind::DovecotBare)
+    }
+
+    /// Whether a message gets an end of its last line that had none.
+    pub(crate) fn ends_lines(self) -> bool {
+        self == Kind::Courier
+    }
+}
+
+impl Server {
+    /// Starts a stopped server over the same mail. The port may be another one.
+    pub(crate) fn start_again(&mut self) {
+        match self {
+            Server::Dovecot(server) => server.start_again(),
+            Server::Cyrus(server) => server.start_again(),
+            Server::Courier(server) => server.start_again(),
+        }
+    }
+
+    /// Ends the server; the mail stays.
+    pub(crate) fn stop(&mut self) {
+        match self {
+            Server::Dovecot(server) => server.stop(),
+            Server::Cyrus(server) => server.stop(),
+            Server::Courier(server) => server.stop(),
+        }
+    }
+
+    /// The port for plain IMAP.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Server::Dovecot(server) => server.port(),
+            Server::Cyrus(server) => server.port(),
+            Server::Courier(server) => server.port(),
+        }
+    }
+
+    /// A witness that has logged in as `user`.
+    pub(crate) fn witness_of(&self, user: &str) -> Client {
+        match self {
+            Server::Dovecot(server) => server.witness_of(user),
+            Server::Cyrus(server) => server.witness_of(user),
+            Server::Courier(server) => server.witness_of(user),
+        }
+    }
+
+    /// What the server announces to `user` before and after the login.
+    pub(crate) fn announced(&self, user: &str) -> BTreeSet<String> {
+        let mut announced = Client::connect(self.port(), "").capabilities();
+        announced.extend(self.witness_of(user).capabilities());
+        announced
+    }
+
+    /// What the server complained about in its logs.
+    pub(crate) fn log(&self) -> String {
+        match self {
+            Server::Dovecot(server) => server.log(),
+            Server::Cyrus(server) => server.log(),
+            Server::Courier(server) => server.log(),
+        }
+    }
+
+    /// Starts a Dovecot over the same mail with other options.
+    pub(crate) fn restart(&mut self, options: Options) {
+        match self {
+            Server::Dovecot(server) => server.restart(options),
+            _ => panic!("only Dovecot has options"),
+        }
+    }
+
+    /// The port of a Dovecot for TLS from the first octet.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.dovecot().tls_port()
+    }
+
+    /// The shell command that speaks IMAP for `user` on its standard input and output, without the daemon of a Dovecot.
+    pub(crate) fn tunnel(&self, user: &str) -> String {
+        self.dovecot().tunnel(user)
+    }
+
+    /// Runs `doveadm` on a running Dovecot and gives what it prints.
+    pub(crate) fn doveadm(&self, arguments: &[&str]) -> String {
+        self.dovecot().doveadm(arguments)
+    }
+
+    /// Where the mail of a user of a Dovecot lies.
+    pub(crate) fn home(&self, user: &str) -> PathBuf {
+        self.dovecot().home(user)
+    }
+
+    fn dovecot(&self) -> &Dovecot {
+        match self {
+            Server::Dovecot(server) => server,
+            _ => panic!("only Dovecot has that"),
+        }
+    }
+}
