@@ -139,7 +139,7 @@ impl Mailbox {
 
     /// Expunges, as a user's program would.
     pub fn expunge(&mut self, uid: Uid) {
-        if self.messages.remove(&uid).is_some() && self.oddity != Some(Oddity::ExpungesQuietly) {
+        if self.messages.remove(&uid).is_some() && !self.oddities.contains(&Oddity::ExpungesQuietly) {
             self.modseq += 1;
             self.expunged.push((uid, self.modseq));
         }

@@ -172,7 +172,7 @@ impl World {
 
     /// Whether nothing is there that is to be looked at in every run.
     fn is_plain(&self) -> bool {
-        let is_plain = |mailbox: &Mailbox| mailbox.oddity.is_none() && mailbox.access == Access::ReadWrite;
+        let is_plain = |mailbox: &Mailbox| mailbox.oddities.is_empty() && mailbox.access == Access::ReadWrite;
         let remembered = self.state.remembered().unwrap();
         remembered.iter().all(|row| row.skipped == Both::default())
             && Side::BOTH.iter().all(|side| {
