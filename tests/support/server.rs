@@ -2,7 +2,7 @@
 //!
 //! What it holds is an [`Account`] that it shares with other sessions and with the test. A session shows a mailbox as its
 //! client was told it is: what others do is not there until EXISTS, EXPUNGE, VANISHED or FETCH has said so, which happens
-//! in NOOP, where messages are expunged, and as often as [`Manner::pushes`] says.
+//! in NOOP, where messages are expunged or appended, and as often as [`Manner::pushes`] says.
 
 #[path = "account.rs"]
 pub(crate) mod account;
@@ -152,7 +152,9 @@ impl Session {
             _ => ("*", String::new(), args),
         };
         let answer = self.perform(&mut account, tag, &name, rest);
-        let tells = matches!(name.as_str(), "NOOP" | "EXPUNGE" | "UID EXPUNGE" | "UID MOVE");
+        // Of what was appended, a server SHOULD tell at once (RFC 9051 §6.3.12). Old ones do not.
+        let tells = matches!(name.as_str(), "NOOP" | "EXPUNGE" | "UID EXPUNGE" | "UID MOVE")
+            || name == "APPEND" && self.qresync;
         if self.pushes() || tells {
             self.tell_news(&account);
         }
@@ -279,7 +281,9 @@ impl Session {
                 self.store(mailbox, &uids, rest)
             }
             ("EXPUNGE", []) => {
-                expunge(mailbox, &selected.uids());
+                // Whether the client has heard of them or not.
+                let all: Vec<(usize, u32)> = mailbox.messages.keys().map(|uid| (0, *uid)).collect();
+                expunge(mailbox, &all);
                 done()
             }
             ("UID EXPUNGE", [set]) => {
