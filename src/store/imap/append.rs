@@ -19,12 +19,17 @@ const BATCH_MESSAGES: usize = 128;
 /// Most octets of one command, unless a single message has more.
 const BATCH_OCTETS: u64 = 1024 * 1024;
 
+/// How often one message is sent to a server that asks for a pause each time.
+const ATTEMPTS: usize = 3;
+
 /// A message that is there as a whole.
 struct Letter {
     /// Its place in the question and in the answer.
     place: usize,
     header: Header,
     octets: Bytes,
+    /// How often the server wanted a pause before it.
+    pauses: usize,
 }
 
 /// What stands before a message's octets.
@@ -67,10 +72,10 @@ enum Job {
 /// What has become of the messages so far.
 struct Outcome {
     appended: Vec<Option<Appended>>,
-    /// Batches that were refused as a whole, although perhaps only for one of their messages.
-    refused: Vec<Letter>,
-    /// Messages that were refused by themselves, although perhaps only for their keywords or their date.
-    plainer: Vec<Letter>,
+    /// What is worth another attempt, one by one: batches that were refused as a whole, although perhaps only for one of
+    /// their messages; messages for which the server wants a pause; and messages that were refused by themselves, but
+    /// perhaps only for their keywords or their date, without these.
+    again: Vec<Letter>,
     no_such_mailbox: Option<Error>,
     uids: Uids,
 }
@@ -93,7 +98,7 @@ impl ImapStore {
         let wire = self.wire(&scope.name)?;
         let uids = if self.capabilities.has("UIDPLUS") { Uids::Told } else { Uids::Untold };
         let appended = messages.iter().map(|_| None).collect();
-        let mut outcome = Outcome { appended, refused: Vec::new(), plainer: Vec::new(), no_such_mailbox: None, uids };
+        let mut outcome = Outcome { appended, again: Vec::new(), no_such_mailbox: None, uids };
         self.appended |= self.profile.method != Method::Qresync;
         let mut jobs = Vec::new();
         let limit = self.append_limit(scope, &wire).await?;
@@ -103,11 +108,11 @@ impl ImapStore {
                 None => self.plan(&mut jobs, place, message),
             }
         }
-        self.send(jobs, scope, &wire, &mut outcome).await?;
-        let singles = outcome.refused.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
-        self.send(singles, scope, &wire, &mut outcome).await?;
-        let plainer = outcome.plainer.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
-        self.send(plainer, scope, &wire, &mut outcome).await?;
+        while !jobs.is_empty() {
+            self.connection.rest().await;
+            self.send(jobs, scope, &wire, &mut outcome).await?;
+            jobs = outcome.again.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
+        }
         if let Some(error) = outcome.no_such_mailbox {
             return Err(error);
         }
@@ -198,7 +203,7 @@ impl ImapStore {
             Body::Whole(octets) => octets,
             Body::Streamed { .. } => return jobs.push(Job::Stream(place, message)),
         };
-        let letter = Letter { place, header, octets };
+        let letter = Letter { place, header, octets, pauses: 0 };
         let fits = |batch: &[Letter]| {
             let total: u64 = batch.iter().map(|letter| letter.octets.len() as u64).sum();
             batch.len() < BATCH_MESSAGES && total + letter.octets.len() as u64 <= BATCH_OCTETS
@@ -324,12 +329,15 @@ impl Outcome {
         }
         // MULTIAPPEND stores all or nothing (RFC 3502 §3).
         if letters.len() > 1 {
-            return self.refused.extend(letters);
+            return self.again.extend(letters);
         }
         for letter in letters.drain(..) {
             self.appended[letter.place] = Some(Appended::Refused(refusal(completion, letter.octets.len() as u64)));
-            if let Some(header) = letter.header.plainer().filter(|_| may_be_for_flags_or_date(completion)) {
-                self.plainer.push(Letter { header, ..letter });
+            if completion.backoff().is_some() {
+                let letter = Letter { pauses: letter.pauses + 1, ..letter };
+                self.again.extend(Some(letter).filter(|letter| letter.pauses < ATTEMPTS));
+            } else if let Some(header) = letter.header.plainer().filter(|_| may_be_for_flags_or_date(completion)) {
+                self.again.push(Letter { header, ..letter });
             }
         }
     }
@@ -365,7 +373,9 @@ impl Outcome {
 
 /// Whether a refusal may be about what stands before the message, and not about the message or the mailbox.
 fn may_be_for_flags_or_date(completion: &Completion) -> bool {
-    !completion.is_ok() && matches!(refusal(completion, 0).cause, Cause::Refused | Cause::CannotHold)
+    !completion.is_ok()
+        && completion.backoff().is_none()
+        && matches!(refusal(completion, 0).cause, Cause::Refused | Cause::CannotHold)
 }
 
 /// A message that was taken with these flags.
@@ -379,7 +389,7 @@ fn there(uid: Option<Uid>, flags: &FlagSet) -> Appended {
 /// LIMIT is what RFC 5530 has for a message that is too large; TOOBIG came later (RFC 7889 §5).
 fn refusal(completion: &Completion, size: u64) -> Error {
     let error = completion.refusal(Reach::Message, &format!("a message of {size} octets"));
-    match completion.has_code("LIMIT") {
+    match completion.has_code("LIMIT") && error.cause == Cause::Refused && completion.backoff().is_none() {
         true => Error { cause: Cause::TooBig, retry: Retry::Never, ..error },
         false => error,
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::capability::Literals;
 use super::endpoint::{Speaker, WireTrace};
@@ -54,6 +54,8 @@ pub(super) struct Connection {
     /// Whether we announced a literal and wait to be told to go on.
     awaits_go: bool,
     leaving: bool,
+    /// Until when the server asked to be left alone (`quirks`: throttled).
+    pause: Option<Instant>,
     /// Whether an ALERT is the server's, and not anybody's who sits between us (RFC 9051 §11.3).
     heeds_alerts: bool,
     patience: Duration,
@@ -143,6 +145,7 @@ impl Connection {
             early_octets: 0,
             awaits_go: false,
             leaving: false,
+            pause: None,
             heeds_alerts: false,
             patience,
             traffic: Traffic::default(),
@@ -194,6 +197,20 @@ impl Connection {
         self.early.clear();
         self.early_octets = 0;
         Ok(())
+    }
+
+    /// Whether the server has asked for a pause, by refusing something meanwhile.
+    pub(super) fn is_asked_to_wait(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    /// Waits as long as the server has asked for, if it has.
+    pub(super) async fn rest(&mut self) {
+        if let Some(until) = self.pause.take() {
+            let seconds = until.saturating_duration_since(Instant::now()).as_secs_f32().ceil();
+            tracing::warn!("the server asks for a pause of {seconds} s, which it gets");
+            sleep_until(until).await;
+        }
     }
 
     /// Queues a command of one line.
@@ -423,7 +440,8 @@ impl Connection {
                 Ok(Incoming::Continue)
             }
             Ok(Response::Untagged { status: UntaggedStatus::Bye, text, .. }) if !self.leaving => {
-                let text = format!("the server closed the connection: {}", words(&text));
+                let after = if self.is_asked_to_wait() { " after it had asked for a pause" } else { "" };
+                let text = format!("the server closed the connection{after}: {}", words(&text));
                 Err(self.fail(Error::side(Cause::ConnectionLost, text)))
             }
             Ok(response) => Ok(Incoming::Untagged(response)),
@@ -447,7 +465,11 @@ impl Connection {
             pending.tag == tag && needed.is_some_and(|needed| needed <= self.written)
         });
         match known.and_then(|at| self.pending.remove(at)) {
-            Some(pending) => Ok(Incoming::Done(pending.ticket, completion)),
+            Some(pending) => {
+                let pause = completion.backoff().map(|pause| Instant::now() + pause);
+                self.pause = self.pause.max(pause);
+                Ok(Incoming::Done(pending.ticket, completion))
+            }
             None => {
                 let text = "the server answered a command that it has not been sent";
                 Err(self.fail(Error::side(Cause::Protocol, text)))

@@ -40,6 +40,7 @@ impl ImapStore {
             delivery.wanted = self.still_there(&delivery.wanted).await?;
         }
         let missing: Vec<Uid> = delivery.wanted.iter().collect();
+        self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {

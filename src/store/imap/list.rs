@@ -131,7 +131,8 @@ impl ImapStore {
         };
         let command = format!("LIST \"\" {patterns} RETURN ({})", options.join(" "));
         let (gathered, refusals) = self.ask_list(vec![command]).await?;
-        let refused = refusals.first().is_some_and(|(_, refusal)| refusal.status == Status::Bad);
+        let is_unknown = |refusal: &Completion| refusal.status == Status::Bad && refusal.backoff().is_none();
+        let refused = refusals.first().is_some_and(|(_, refusal)| is_unknown(refusal));
         match refusals.first() {
             Some((_, refusal)) if !refused => Err(refusal.refusal(Reach::Side, "to list the mailboxes")),
             _ => Ok((!refused && !gathered.lists.is_empty()).then_some(gathered)),
@@ -148,7 +149,7 @@ impl ImapStore {
         let commands: Vec<String> = verbs.iter().flat_map(command).collect();
         let (gathered, refusals) = self.ask_list(commands).await?;
         for (index, refusal) in refusals {
-            match index < patterns.len() {
+            match index < patterns.len() || refusal.backoff().is_some() {
                 true => return Err(refusal.refusal(Reach::Side, "to list the mailboxes")),
                 // Who is subscribed to what cannot be told then (`quirks`: no-lsub).
                 false => self.quirks.no_lsub = true,

@@ -71,6 +71,7 @@ impl ImapStore {
             .map(|(place, wanted)| Open { place, question: self.question_about(wanted), attempts: 0, listings: 0 })
             .collect();
         while !open.is_empty() {
+            self.connection.rest().await;
             let looks = self.look_once(wanted, &open).await?;
             let mut again = Vec::new();
             for (mut open, look) in open.into_iter().zip(looks) {
@@ -87,7 +88,7 @@ impl ImapStore {
                         open.listings = open.listings.saturating_sub(1);
                         again.push(open);
                     }
-                    Ok(Verdict::Disturbed(_)) if open.attempts < ATTEMPTS => {
+                    Ok(Verdict::Disturbed(_) | Verdict::Refused(_)) if open.attempts < ATTEMPTS => {
                         open.listings = open.listings.saturating_sub(1);
                         again.push(open);
                     }
@@ -98,6 +99,7 @@ impl ImapStore {
                     Ok(Verdict::Contradiction(reason) | Verdict::Disturbed(reason)) => {
                         answers[open.place] = Some(Err(Error::mailbox(Cause::Protocol, reason)));
                     }
+                    Ok(Verdict::Refused(error)) => answers[open.place] = Some(Err(error)),
                     Ok(Verdict::Borderless) => {
                         let text = "responses about two mailboxes cannot be told apart";
                         answers[open.place] = Some(Err(Error::mailbox(Cause::Protocol, text)));
@@ -286,6 +288,8 @@ enum Verdict {
     Contradiction(String),
     /// Somebody else was at work in the mailbox: the same again.
     Disturbed(String),
+    /// The server asks for a pause (`quirks`: throttled): the same again, after it.
+    Refused(Error),
     /// Responses of two mailboxes may be mixed up: the same again, with a border.
     Borderless,
     /// UIDNEXT was not said: the same again, with STATUS.
@@ -397,6 +401,9 @@ impl Look {
     fn verdict(mut self, name: &MailboxName, method: Method) -> Result<Verdict, Error> {
         match (self.refusal.take(), self.question) {
             (None, _) => {}
+            (Some((_, refusal)), _) if refusal.backoff().is_some() => {
+                return Ok(Verdict::Refused(refusal.refusal(Reach::Mailbox, &format!("to open {name}"))));
+            }
             (Some((Step::Select, refusal)), _) if method == Method::Condstore && refusal.status == Status::Bad => {
                 return Ok(Verdict::ParameterRefused);
             }

@@ -280,7 +280,7 @@ async fn login_command(
 /// they would send the password to whom the server likes.
 fn refused_login(completion: &Completion) -> Error {
     let passing = ["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"].iter().any(|code| completion.has_code(code));
-    let retry = if passing { Retry::Later } else { Retry::Never };
+    let retry = if passing || completion.backoff().is_some() { Retry::Later } else { Retry::Never };
     Error { retry, ..Error::side(Cause::Login, format!("the server refuses the login: {}", words(&completion.text))) }
 }
 

@@ -20,6 +20,9 @@ use crate::store::{
 /// How long a server may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How often a listing is asked for where the server wants a pause each time.
+const ATTEMPTS: usize = 3;
+
 /// An authenticated IMAP session.
 pub struct ImapStore {
     pub(super) connection: Connection,
@@ -75,6 +78,13 @@ impl ImapStore {
             Error::mailbox(Cause::CannotHold, text).for_good()
         })
     }
+
+    /// To be called before a verb begins.
+    async fn be_ready(&mut self) -> Result<(), Error> {
+        self.connection.ensure_idle()?;
+        self.connection.rest().await;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -92,34 +102,41 @@ impl Store for ImapStore {
     }
 
     async fn mailboxes(&mut self) -> Result<Listing, Error> {
-        self.connection.ensure_idle()?;
+        for _ in 1..ATTEMPTS {
+            self.be_ready().await?;
+            match self.list().await {
+                Err(_) if self.connection.is_asked_to_wait() => {}
+                listing => return listing,
+            }
+        }
+        self.be_ready().await?;
         self.list().await
     }
 
     async fn observe(&mut self, wanted: &[Wanted]) -> Result<Vec<Result<Observation, Error>>, Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.look(wanted).await
     }
 
     async fn census(&mut self, name: &MailboxName) -> Result<Option<(MailboxStatus, UidSet)>, Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.count(name).await
     }
 
     async fn fingerprints(&mut self, scope: &UidScope, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.select(scope).await?;
         self.take_fingerprints(uids).await
     }
 
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.select(scope).await?;
         self.fetch_messages(uids, deliver).await
     }
 
     async fn append(&mut self, scope: &UidScope, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.select(scope).await?;
         self.append_messages(scope, messages).await
     }
@@ -130,7 +147,7 @@ impl Store for ImapStore {
         changes: &[(UidSet, FlagChange)],
         unchanged_since: Option<ModSeq>,
     ) -> Result<BTreeMap<Uid, Stored>, Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.select(scope).await?;
         self.change_flags(changes, unchanged_since).await
     }
@@ -141,28 +158,28 @@ impl Store for ImapStore {
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Expunged, Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.select(scope).await?;
         self.expunge_messages(uids, unchanged_since).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.create_mailbox(name).await
     }
 
     async fn delete(&mut self, name: &MailboxName) -> Result<(), Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.delete_mailbox(name).await
     }
 
     async fn rename(&mut self, from: &MailboxName, to: &MailboxName) -> Result<(), Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.rename_mailbox(from, to).await
     }
 
     async fn set_subscription(&mut self, name: &MailboxName, subscription: Subscription) -> Result<(), Error> {
-        self.connection.ensure_idle()?;
+        self.be_ready().await?;
         self.subscribe(name, subscription).await
     }
 
