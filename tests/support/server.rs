@@ -28,6 +28,8 @@ pub(crate) struct Manner {
     /// Bit by bit, over and over: whether what others did is told at the next occasion: before a command, behind it, in
     /// the middle of SELECT or of FETCH.
     pub(crate) pushes: u64,
+    /// After how many commands it hangs up: the last one is carried out, and not answered.
+    pub(crate) endurance: Option<u32>,
 }
 
 /// What servers may do, and few do.
@@ -127,6 +129,10 @@ impl Session {
             };
             let leaves = args.get(1).is_some_and(|name| name.is("LOGOUT"));
             self.carry_out(&args);
+            self.manner.endurance = self.manner.endurance.map(|left| left.saturating_sub(1));
+            if self.manner.endurance == Some(0) {
+                return Ok(());
+            }
             stream.write_all(&std::mem::take(&mut self.out)).await?;
             stream.flush().await?;
             if leaves {
