@@ -14,7 +14,10 @@ const KINDS: &[(Kind, &[&str])] = &[
     (Kind::DovecotWithoutQresync, &["QRESYNC"]),
     (Kind::DovecotWithoutCondstore, &["QRESYNC", "CONDSTORE"]),
     (Kind::DovecotWithoutUidplus, &["UIDPLUS"]),
-    (Kind::DovecotBare, &["QRESYNC", "CONDSTORE", "UIDPLUS", "ENABLE", "LITERAL+", "SASL-IR", "ID", "NAMESPACE", "MOVE"]),
+    (
+        Kind::DovecotBare,
+        &["QRESYNC", "CONDSTORE", "UIDPLUS", "ENABLE", "LITERAL+", "SASL-IR", "ID", "NAMESPACE", "MOVE"],
+    ),
     (Kind::Cyrus, &["NOTIFY"]),
     (Kind::CyrusDots, &["NOTIFY"]),
     (Kind::Courier, &["QRESYNC", "CONDSTORE", "LITERAL+", "SASL-IR", "ID", "MOVE", "LIST-EXTENDED"]),

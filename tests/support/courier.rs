@@ -15,7 +15,8 @@ use super::imap::Client;
 use super::keeper::Keeper;
 
 /// What it announces besides what it always does; the name of the server goes with it.
-const CAPABILITIES: &str = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE";
+const CAPABILITIES: &str =
+    "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE";
 
 /// The password, as `userdbpw` would write it.
 const CRYPTED: &str = "$1$interima$kgcXtBSKjGAlj0.wH2qSH1";

@@ -201,7 +201,8 @@ fn environment(tree: &Path) -> Vec<(&'static str, OsString)> {
     // The directory of the machine's architecture, whatever that is.
     let libraries = fs::read_dir(unpacked("cyrus").join("usr/lib")).unwrap();
     let names = libraries.map(|entry| entry.unwrap().file_name());
-    let name = names.into_iter().find(|name| name.to_string_lossy().contains("-linux-")).expect("the tree has libraries");
+    let name =
+        names.into_iter().find(|name| name.to_string_lossy().contains("-linux-")).expect("the tree has libraries");
     let libraries = tree.join("usr/lib").join(name);
     vec![("SASL_PATH", libraries.join("sasl2").into_os_string()), ("LD_LIBRARY_PATH", libraries.into_os_string())]
 }

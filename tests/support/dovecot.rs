@@ -117,8 +117,10 @@ impl Dovecot {
             // A socket left over from an earlier run makes the authentication service complain.
             let _ = fs::remove_dir_all(self.path("run"));
             fs::create_dir(self.path("run")).unwrap();
-            let keeper =
-                Keeper::start(Command::new(&daemon).arg("-F").arg("-c").arg(self.configuration()), &self.path("log/stderr"));
+            let keeper = Keeper::start(
+                Command::new(&daemon).arg("-F").arg("-c").arg(self.configuration()),
+                &self.path("log/stderr"),
+            );
             if self.greets(&keeper) {
                 self.keeper = Some(keeper);
                 return;
@@ -364,4 +366,3 @@ service imap {{
         )
     }
 }
-

@@ -191,7 +191,8 @@ impl Client {
         }
         let mut mailboxes = self.listed("LIST", "LIST \"\" *");
         // What is not to be selected is there for what is below it only (RFC 3501 §6.3.9).
-        let subscribed: Vec<_> = self.listed("LSUB", "LSUB \"\" *").into_iter().filter(|listed| listed.exists).collect();
+        let subscribed: Vec<_> =
+            self.listed("LSUB", "LSUB \"\" *").into_iter().filter(|listed| listed.exists).collect();
         for mailbox in &mut mailboxes {
             mailbox.subscribed = subscribed.iter().any(|listed| listed.name == mailbox.name);
         }

@@ -42,9 +42,8 @@ pub(crate) enum Server {
 impl Kind {
     /// Starts a server of that kind.
     pub(crate) fn start(self) -> Server {
-        let dovecot = |unannounced| {
-            Server::Dovecot(Box::new(Dovecot::start(Options { unannounced, ..Options::default() })))
-        };
+        let dovecot =
+            |unannounced| Server::Dovecot(Box::new(Dovecot::start(Options { unannounced, ..Options::default() })));
         match self {
             Kind::Dovecot => dovecot(&[]),
             Kind::DovecotWithoutQresync => dovecot(&["QRESYNC"]),

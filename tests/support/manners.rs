@@ -20,10 +20,7 @@ const NEEDS: &[(&[&str], &[Form])] = &[
     (&["ENABLE"], &[Begins("ENABLE ")]),
     (&["QRESYNC"], &[Holds("QRESYNC"), Holds("VANISHED")]),
     // Who announces QRESYNC has CONDSTORE too (RFC 7162 §3.2).
-    (
-        &["CONDSTORE", "QRESYNC"],
-        &[Holds("CONDSTORE"), Holds("CHANGEDSINCE"), Holds("UNCHANGEDSINCE"), Holds("MODSEQ")],
-    ),
+    (&["CONDSTORE", "QRESYNC"], &[Holds("CONDSTORE"), Holds("CHANGEDSINCE"), Holds("UNCHANGEDSINCE"), Holds("MODSEQ")]),
     (&["UIDPLUS"], &[Begins("UID EXPUNGE")]),
     (&["LITERAL+", "LITERAL-"], &[Holds("+}")]),
     (&["LIST-EXTENDED"], &[Begins("LIST ("), Both("LIST", "RETURN (")]),

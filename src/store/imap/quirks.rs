@@ -16,6 +16,7 @@
 //! | literal8-in-body | Cyrus 3.6, 2026: BODY[] as literal8 | such a message is binary (`fetch`) |
 
 use super::capability::Capabilities;
+use crate::mail::MailboxName;
 
 /// The deviations that change what we say, and that this session has shown so far or is known for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub(super) struct Quirks {
     pub(super) wants_final_line_end: bool,
     /// How long a set of UIDs or flags in a command may be, in octets.
     pub(super) line_limit: usize,
+    /// No mailbox can be created that has blanks at either end of its name or two in a row, or `^`, `"` or a backslash in
+    /// it (Gmail, 2026).
+    narrow_names: bool,
 }
 
 impl Quirks {
@@ -57,7 +61,10 @@ impl Quirks {
     pub(super) fn of(server: &str, capabilities: &Capabilities) -> Quirks {
         let is_yahoo = capabilities.has("XYMHIGHESTMODSEQ");
         let line_limit = match () {
-            _ if server.contains("Microsoft Exchange") => Quirks::LINE_LIMIT_OF_MICROSOFT,
+            // The greeting says the one, ID the other.
+            _ if server.contains("Microsoft Exchange") || server.contains("Microsoft.Exchange") => {
+                Quirks::LINE_LIMIT_OF_MICROSOFT
+            }
             _ if is_yahoo => Quirks::LINE_LIMIT_OF_YAHOO,
             _ => Quirks::LINE_LIMIT,
         };
@@ -72,6 +79,22 @@ impl Quirks {
             frozen_view: is_courier,
             wants_final_line_end: is_yahoo,
             line_limit,
+            narrow_names: capabilities.has("X-GM-EXT-1"),
+        }
+    }
+
+    /// Why the server would not create a mailbox of that name.
+    pub(super) fn refuses_name(&self, name: &MailboxName) -> Option<String> {
+        let blanks = |level: &str| level.starts_with(' ') || level.ends_with(' ') || level.contains("  ");
+        if !self.narrow_names {
+            return None;
+        }
+        match name.as_str().chars().find(|sign| "^\"\\".contains(*sign)) {
+            Some(sign) => Some(format!("Gmail takes no {sign} in names")),
+            None if name.levels().any(blanks) => {
+                Some("Gmail takes no blanks at either end of a name, nor two in a row".to_owned())
+            }
+            None => None,
         }
     }
 }
