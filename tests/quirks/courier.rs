@@ -14,16 +14,25 @@ fn opening() -> String {
     login(GREETING, CAPABILITIES) + "C: n1 NAMESPACE\nS: * NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\nS: n1 OK done\n"
 }
 
-/// SELECT, with the STATUS that goes before it.
-fn look_at(tags: [&str; 3], wire: &str, messages: u32, uid_next: u32, listed: &str) -> String {
-    let [a, b, c] = tags;
+/// What is selected so far.
+enum Before {
+    Nothing,
+    Mailbox,
+}
+
+/// SELECT, with the STATUS that goes before it, and what closes the mailbox before.
+fn look_at(before: Before, wire: &str, messages: u32, uid_next: u32, listed: &str) -> String {
+    let (closing, closed) = match before {
+        Before::Mailbox => ("C: z SELECT \"\"\n", "S: z NO Unable to open this mailbox.\n"),
+        Before::Nothing => ("", ""),
+    };
     format!(
-        "C: {a} STATUS \"{wire}\" (UIDNEXT UIDVALIDITY)\nC: {b} SELECT \"{wire}\"\nC: {c} UID FETCH 1:* (FLAGS)\n\
-         S: * STATUS \"{wire}\" (UIDNEXT {uid_next} UIDVALIDITY 7)\nS: {a} OK done\n\
+        "{closing}C: a STATUS \"{wire}\" (UIDNEXT UIDVALIDITY)\nC: b SELECT \"{wire}\"\nC: c UID FETCH 1:* (FLAGS)\n\
+         {closed}S: * STATUS \"{wire}\" (UIDNEXT {uid_next} UIDVALIDITY 7)\nS: a OK done\n\
          S: * FLAGS (\\Draft \\Answered \\Flagged \\Deleted \\Seen \\Recent)\n\
          S: * OK [PERMANENTFLAGS (\\* \\Draft \\Answered \\Flagged \\Deleted \\Seen)] Limited\n\
          S: * {messages} EXISTS\nS: * 0 RECENT\nS: * OK [UIDVALIDITY 7] Ok\nS: * OK [MYRIGHTS \"acdilrsw\"] ACL\n\
-         S: {b} OK [READ-WRITE] Ok\n{listed}S: {c} OK FETCH completed.\n"
+         S: b OK [READ-WRITE] Ok\n{listed}S: c OK FETCH completed.\n"
     )
 }
 
@@ -31,17 +40,9 @@ fn look_at(tags: [&str; 3], wire: &str, messages: u32, uid_next: u32, listed: &s
 #[tokio::test]
 async fn uid_next_is_asked_for_and_mailboxes_are_closed_by_a_select_that_fails() {
     let script = opening()
-        + &look_at(["a1", "a2", "a3"], "INBOX", 1, 9, "S: * 1 FETCH (UID 8 FLAGS (\\Seen))\n")
-        + "C: b0 SELECT \"\"\n"
-        + &look_at(["b1", "b2", "b3"], "INBOX.x", 1, 5, "S: * 1 FETCH (UID 12 FLAGS ())\n").replacen(
-            "S: *",
-            "S: b0 NO Unable to open this mailbox.\nS: *",
-            1,
-        )
-        + "C: d0 SELECT \"\"\n"
-        + &look_at(["d1", "d2", "d3"], "INBOX.x", 0, 13, "")
-            .replacen("S: *", "S: b0 NO Unable to open this mailbox.\nS: *", 1)
-            .replace("S: b0 NO", "S: d0 NO");
+        + &look_at(Before::Nothing, "INBOX", 1, 9, "S: * 1 FETCH (UID 8 FLAGS (\\Seen))\n")
+        + &look_at(Before::Mailbox, "INBOX.x", 1, 5, "S: * 1 FETCH (UID 12 FLAGS ())\n")
+        + &look_at(Before::Mailbox, "INBOX.x", 0, 13, "");
     let (mut store, player) = opened(&script).await;
     assert_eq!((store.profile().method, store.profile().prefix.as_str()), (Method::Full, "INBOX."));
     let seen = store.observe(&[anew("INBOX")]).await.unwrap().remove(0).unwrap();

@@ -9,8 +9,7 @@ const CAPABILITIES: &str = "ID MOVE NAMESPACE XYMHIGHESTMODSEQ UIDPLUS LITERAL+ 
      APPENDLIMIT=41697280";
 
 fn opening() -> String {
-    login("[CAPABILITY IMAP4rev1] IMAP4rev1 imapgate-0.7", CAPABILITIES).replace("[CAPABILITY IMAP4rev1] ", "")
-        + &survey("/", "(\"name\" \"Y!IMAP\" \"support-url\" \"x\")")
+    login("IMAP4rev1 imapgate-0.7", CAPABILITIES) + &survey("/", "(\"name\" \"Y!IMAP\" \"support-url\" \"x\")")
 }
 
 fn selected(messages: u32, script: &str) -> String {
