@@ -1,44 +1,41 @@
-//! The contract of `Store`, held by IMAP sessions with a server in memory that refuses whatever it does not announce.
+//! The contract of `Store`, held by IMAP sessions with servers in memory that refuse whatever they do not announce.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
 
-#[path = "support/server.rs"]
+#[path = "support/session.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
-mod server;
+mod session;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use interimap::store::imap::{Endpoint, ImapStore, Link, TunnelStderr, connect_over};
-use server::account::Account;
-use server::{Manner, serve};
+use session::server::Manner;
+use session::server::account::Account;
+use session::{manners, open};
 
-async fn session(account: &Arc<Mutex<Account>>, capabilities: &str) -> ImapStore {
-    let (ours, theirs) = tokio::io::duplex(1 << 16);
-    serve(theirs, account, Manner { capabilities: capabilities.to_owned(), ..Manner::default() });
-    let endpoint = Endpoint {
-        link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
-        login: None,
-        timeout: Duration::from_secs(20),
-        disable_extensions: Vec::new(),
-        prefix: None,
-        trace: None,
-    };
-    connect_over(ours, &endpoint).await.unwrap()
+/// `pushes`: when the servers tell what others did.
+async fn every_manner_keeps_the_contract(pushes: u64) {
+    for manner in manners() {
+        let manner = Manner { pushes, ..manner };
+        println!("{manner:?}");
+        let account = Arc::new(Mutex::new(Account::default()));
+        contract::holds(&mut open(&account, &manner).await, &mut open(&account, &manner).await).await;
+        assert_eq!(account.lock().unwrap().offences, [""; 0], "{manner:?}");
+    }
 }
 
 #[tokio::test]
-async fn the_contract_is_kept_with_what_a_server_announces() {
-    for capabilities in [
-        "IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT ESEARCH LITERAL+ \
-         MULTIAPPEND",
-        "IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS LIST-EXTENDED LIST-STATUS LITERAL-",
-    ] {
-        let account = Arc::new(Mutex::new(Account::default()));
-        let (mut store, mut other) = (session(&account, capabilities).await, session(&account, capabilities).await);
-        contract::holds(&mut store, &mut other).await;
-        assert_eq!(account.lock().unwrap().offences, [""; 0], "{capabilities}");
-    }
+async fn servers_that_tell_everything_at_once_keep_the_contract() {
+    every_manner_keeps_the_contract(u64::MAX).await;
+}
+
+#[tokio::test]
+async fn servers_that_tell_only_what_they_must_keep_the_contract() {
+    every_manner_keeps_the_contract(0).await;
+}
+
+#[tokio::test]
+async fn servers_that_tell_now_and_then_keep_the_contract() {
+    every_manner_keeps_the_contract(0x0123_4567_89ab_cdef).await;
 }

@@ -2,54 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/server.rs"]
-mod server;
+#[path = "support/session.rs"]
+mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use interimap::mail::{
     Both, Checkpoint, Fingerprint, FlagSet, HeaderDigest, InternalDate, MailboxName, Observation, Side, Silence, Uid,
     UidSet,
 };
 use interimap::plan::{Baseline, Changes, Diff, Pair, PairId, SkipReason, Skipped, exists_equation_holds};
-use interimap::store::imap::{Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, TunnelStderr, connect_over};
-use interimap::store::{Error, Reach, Store, Traffic, Wanted};
+use interimap::store::imap::ImapStore;
+use interimap::store::{Error, Method, Reach, Store, Traffic, Wanted};
 use proptest::prelude::*;
-use server::account::{Account, Mailbox};
-use server::{Habit, Manner, serve};
-use zeroize::Zeroizing;
+use session::server::account::{Account, Held, Mailbox};
+use session::server::{Habit, Manner};
+use session::{manners, open};
 
 const NAMES: [&str; 3] = ["INBOX", "work", "work/old"];
 
 /// Which side the sessions are taken for.
 const SIDE: Side = Side::Remote;
-
-const ALL: &str = "IMAP4rev1 ENABLE CONDSTORE QRESYNC UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT \
-                   LITERAL+ MULTIAPPEND";
-const CONDSTORE: &str =
-    "IMAP4rev1 ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL-";
-const CONDSTORE_ALONE: &str = "IMAP4rev1 CONDSTORE";
-const NOTHING: &str = "IMAP4rev1";
-
-/// From servers that can do everything to those that can do nothing.
-fn manners() -> Vec<Manner> {
-    let manner = |capabilities: &str, habits: &[Habit]| Manner {
-        capabilities: capabilities.to_owned(),
-        habits: habits.to_vec(),
-        ..Manner::default()
-    };
-    vec![
-        manner(ALL, &[]),
-        manner(CONDSTORE, &[Habit::ExpungeKeepsModSeq]),
-        manner(CONDSTORE_ALONE, &[]),
-        manner(CONDSTORE_ALONE, &[Habit::NoUidNext]),
-        Manner { login: Some(("alice".to_owned(), "secret".to_owned())), ..manner(NOTHING, &[Habit::BareRefusals]) },
-        manner(NOTHING, &[Habit::NoUidNext]),
-    ]
-}
 
 // ----------------------------------------------------------------------------------------------------- what happens
 
@@ -154,7 +129,7 @@ fn uid(number: u32) -> Uid {
 }
 
 fn flags_of(mailbox: &Mailbox) -> BTreeMap<Uid, FlagSet> {
-    let flags = |held: &server::account::Held| FlagSet::parse(&held.flags.join(" "));
+    let flags = |held: &Held| FlagSet::parse(&held.flags.join(" "));
     mailbox.messages.iter().map(|(number, held)| (uid(*number), flags(held))).collect()
 }
 
@@ -191,7 +166,6 @@ fn implied(before: &BTreeMap<Uid, FlagSet>, now: &BTreeMap<Uid, FlagSet>) -> Cha
     }
 }
 
-/// What is known once changes were carried over.
 /// How the side moved away from what is known of it.
 fn diff(known: &Baseline, seen: &Observation) -> Changes {
     let mut diff = Diff::new(known.skipped.clone(), Both::from_fn(|side| (side == SIDE).then_some(seen)));
@@ -207,6 +181,7 @@ fn uids_in(known: &BTreeMap<Uid, FlagSet>) -> UidSet {
     known.keys().copied().collect()
 }
 
+/// What is known once changes were carried over.
 fn moved(mut known: BTreeMap<Uid, FlagSet>, seen: &Observation, changes: &Changes) -> BTreeMap<Uid, FlagSet> {
     let uid_of = |pair: &PairId| uid(u32::try_from(pair.0).unwrap());
     known.extend(changes.arrived.iter().filter_map(|uid| Some((uid, seen.messages.get(uid)?.clone()))));
@@ -217,33 +192,6 @@ fn moved(mut known: BTreeMap<Uid, FlagSet>, seen: &Observation, changes: &Change
 }
 
 // ----------------------------------------------------------------------------------------------------- who looks at it
-
-struct Password;
-
-impl PasswordSource for Password {
-    fn password(&self) -> Result<Zeroizing<String>, String> {
-        Ok(Zeroizing::new("secret".to_owned()))
-    }
-}
-
-async fn session(account: &Arc<Mutex<Account>>, manner: &Manner) -> ImapStore {
-    let (ours, theirs) = tokio::io::duplex(1 << 16);
-    serve(theirs, account, manner.clone());
-    let login = manner.login.as_ref().map(|(user, _)| Login {
-        username: user.clone(),
-        password: Arc::new(Password),
-        mechanisms: vec![Mechanism::Plain, Mechanism::Login],
-    });
-    let endpoint = Endpoint {
-        link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
-        login,
-        timeout: Duration::from_secs(20),
-        disable_extensions: Vec::new(),
-        prefix: None,
-        trace: None,
-    };
-    connect_over(ours, &endpoint).await.unwrap()
-}
 
 async fn look(store: &mut ImapStore, since: &[Option<Checkpoint>; NAMES.len()]) -> Vec<Result<Observation, Error>> {
     let wanted =
@@ -266,7 +214,7 @@ async fn all_see_the_same(steps: &[Step]) {
     let account = account();
     let mut sessions = Vec::new();
     for manner in manners() {
-        sessions.push((session(&account, &manner).await, manner, [None; NAMES.len()]));
+        sessions.push((open(&account, &manner).await, manner, [None; NAMES.len()]));
     }
     let mut before = account.lock().unwrap().mailboxes.clone();
     let mut longer_ago = before.clone();
@@ -284,7 +232,7 @@ async fn all_see_the_same(steps: &[Step]) {
         let lent: Vec<_> = sessions.iter().map(|(_, _, since)| *since).collect();
         for (place, (store, manner, since)) in sessions.iter_mut().enumerate() {
             if step.reconnect {
-                *store = session(&account, manner).await;
+                *store = open(&account, manner).await;
             }
             let from = lent[(place + step.lend) % lent.len()];
             let observations = look(store, &from).await;
@@ -322,6 +270,29 @@ async fn all_see_the_same(steps: &[Step]) {
                 since[which] = Some(Checkpoint::from(status));
             }
         }
+        // One of them also lists and counts.
+        let (store, manner, since) = &mut sessions[at % manners().len()];
+        let listing = store.mailboxes().await.unwrap();
+        for (which, name) in NAMES.iter().enumerate() {
+            let what = format!("step {at}, {name}, {manner:?}");
+            let there = flags_of(&now[*name]);
+            let listed = listing.mailboxes[&MailboxName::new(name).unwrap()].status.unwrap();
+            assert_eq!(
+                (listed.uid_validity.get(), listed.uid_next.get()),
+                (now[*name].uid_validity, now[*name].uid_next),
+                "{what}"
+            );
+            let unchanged = since[which].unwrap().proves_unchanged(&listed, there.len() as u64);
+            assert!(
+                unchanged
+                    || store.profile().method == Method::Full
+                    || !now[*name].shows_modseqs
+                    || manner.habits.contains(&Habit::NoUidNext),
+                "{what}"
+            );
+            let (status, counted) = store.census(&MailboxName::new(name).unwrap()).await.unwrap().unwrap();
+            assert_eq!((counted, status.messages as usize), (uids_in(&there), there.len()), "{what}");
+        }
         no_offences(&account);
         longer_ago = std::mem::replace(&mut before, now);
     }
@@ -330,7 +301,7 @@ async fn all_see_the_same(steps: &[Step]) {
 /// One session looks while others are at work, and again when they are not.
 async fn nothing_is_lost(manner: &Manner, rounds: &[(Vec<Event>, Vec<Vec<Event>>)]) {
     let account = account();
-    let mut store = session(&account, manner).await;
+    let mut store = open(&account, manner).await;
     let mut since = [None; NAMES.len()];
     let mut known: [BTreeMap<Uid, FlagSet>; NAMES.len()] = Default::default();
     let backup = BTreeMap::new();
@@ -418,7 +389,7 @@ async fn cost(manner: &Manner, mailboxes: usize, messages: usize) -> Traffic {
         let mailbox = account.create(name);
         (0..messages).for_each(|_| _ = mailbox.deliver("", "05-May-2021 12:34:56 +0200", *b"Subject: x\r\n\r\n"));
     }
-    let mut store = session(&account, manner).await;
+    let mut store = open(&account, manner).await;
     let wanted = |since: Option<Checkpoint>, name: &String| Wanted { name: MailboxName::new(name).unwrap(), since };
     let first: Vec<Wanted> = names.iter().map(|name| wanted(None, name)).collect();
     let seen = store.observe(&first).await.unwrap();

@@ -549,12 +549,12 @@ fn of_row(
 ) -> MailboxRow {
     let compare = |side: Side, row: &engine::mailbox::Row| {
         let listed = row.listed[side].as_ref().filter(|listed| listed.kind == MailboxKind::Mailbox);
-        let checkpoint = remembered.and_then(|remembered| remembered.checkpoints[side]);
-        match (listed.map(|listed| listed.status), checkpoint) {
+        let remembered = remembered.filter(|remembered| remembered.checkpoints[side].is_some());
+        match (listed.map(|listed| listed.status), remembered) {
             (None, _) => Comparison::Missing,
             (Some(None), Some(_)) => Comparison::Unknown,
             (Some(_), None) => Comparison::Changed,
-            (Some(Some(status)), Some(checkpoint)) if checkpoint.proves_unchanged(&status) => Comparison::Unchanged,
+            (Some(Some(status)), Some(remembered)) if remembered.is_unchanged(side, &status) => Comparison::Unchanged,
             (Some(Some(status)), Some(_)) if status.highest_modseq.is_none() => Comparison::Unknown,
             (Some(Some(_)), Some(_)) => Comparison::Changed,
         }

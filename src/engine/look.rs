@@ -186,7 +186,7 @@ impl Look {
         for side in Side::BOTH {
             let Some(seen) = &self.seen[side] else { continue };
             let Some(spoken_of) = seen.spoken_of() else { continue };
-            let known = self.remembered.as_ref().map_or(0, |row| row.pairs + row.skipped[side]);
+            let known = self.remembered.as_ref().map_or(0, |row| row.held(side));
             let believable = !void && {
                 let mut remembered = Skipped::on(&run.state.skipped(self.key)?, side);
                 run.state.each_pair_touching(self.key, side, &spoken_of, |_, pair| {
@@ -266,7 +266,7 @@ impl Look {
             changes: &changes,
             holds,
             access,
-            held: Both::from_fn(|side| row.as_ref().map_or(0, |row| row.pairs + row.skipped[side])),
+            held: Both::from_fn(|side| row.as_ref().map_or(0, |row| row.held(side))),
             due: &due(run, &baseline.skipped),
         };
         let plan = plan_mailbox(&view, run.policy);

@@ -79,9 +79,9 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result
 /// Whether anything but the listing is needed to know that a mailbox has not changed.
 fn needs_a_look(run: &Run<'_>, place: &Place) -> Result<bool, Halt> {
     let Some(remembered) = &place.remembered else { return Ok(true) };
-    let unchanged = |side: Side| match (&place.at[side], remembered.checkpoints[side]) {
-        (Presence::Here(_, Some(status)), Some(checkpoint)) => checkpoint.proves_unchanged(status),
-        _ => false,
+    let unchanged = |side: Side| match &place.at[side] {
+        Presence::Here(_, Some(status)) => remembered.is_unchanged(side, status),
+        Presence::Here(_, None) | Presence::ToCreate => false,
     };
     let left_open = remembered.intents > 0 || remembered.lifted > 0;
     if run.order.scrutiny == Scrutiny::Everything || left_open || !Side::BOTH.into_iter().all(unchanged) {

@@ -133,8 +133,7 @@ async fn holds_the_same(run: &mut Run<'_>, row: &Remembered, side: Side, name: &
     let Some(Ok(seen)) = observed.into_iter().next() else { return Ok(false) };
     let paired = run.state.paired_uids(row.key, side)?;
     let remembered = paired.union(&Skipped::on(&run.state.skipped(row.key)?, side));
-    let known = row.pairs + row.skipped[side];
-    if !exists_equation_holds(&remembered, &seen, known) {
+    if !exists_equation_holds(&remembered, &seen, row.held(side)) {
         return Ok(false);
     }
     let left: UidSet = paired.iter().filter(|uid| !seen.lacks(*uid)).collect();
@@ -262,7 +261,7 @@ pub(super) async fn holds_nothing_new(run: &mut Run<'_>, deletion: &Deletion) ->
         return Ok(false);
     }
     let Some(checkpoint) = row.checkpoints[side] else { return Ok(false) };
-    if deletion.status.is_some_and(|status| checkpoint.proves_unchanged(&status)) {
+    if deletion.status.is_some_and(|status| row.is_unchanged(side, &status)) {
         return Ok(true);
     }
     let wanted = [Wanted { name: deletion.at.clone(), since: Some(checkpoint) }];
@@ -271,6 +270,6 @@ pub(super) async fn holds_nothing_new(run: &mut Run<'_>, deletion: &Deletion) ->
     let paired = run.state.paired_uids(row.key, side)?;
     Ok(seen.status.uid_validity == checkpoint.uid_validity
         && seen.status.uid_next >= checkpoint.uid_next
-        && exists_equation_holds(&paired, &seen, row.pairs)
+        && exists_equation_holds(&paired, &seen, row.held(side))
         && seen.messages.keys().all(|uid| paired.contains(uid)))
 }

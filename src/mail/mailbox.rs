@@ -34,10 +34,11 @@ impl Checkpoint {
         Checkpoint { uid_validity, uid_next: Uid::MIN, highest_modseq: None }
     }
 
-    /// Whether `status` proves that nothing at all has changed since. Only a mod-sequence can:
-    /// UIDNEXT and MESSAGES alone say nothing about flags, nor about one expunge beside one arrival.
-    pub fn proves_unchanged(&self, status: &MailboxStatus) -> bool {
-        self.highest_modseq.is_some() && *self == Checkpoint::from(*status)
+    /// Whether `status` proves that nothing at all has changed since, when `held` messages are remembered of that side.
+    /// Only a mod-sequence can: UIDNEXT and MESSAGES alone say nothing about flags, nor about one expunge beside one
+    /// arrival. Nor is it enough by itself: an expunge raises it only where QRESYNC is supported (RFC 7162 §3.2).
+    pub fn proves_unchanged(&self, status: &MailboxStatus, held: u64) -> bool {
+        self.highest_modseq.is_some() && *self == Checkpoint::from(*status) && u64::from(status.messages) == held
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_mod_sequence_proves_that_nothing_changed() {
+    fn only_a_mod_sequence_and_as_many_messages_prove_that_nothing_changed() {
         let status = |modseq| MailboxStatus {
             uid_validity: UidValidity::new(1).unwrap(),
             uid_next: Uid::new(5).unwrap(),
@@ -151,9 +152,12 @@ mod tests {
             messages: 3,
         };
         let seen = |modseq| Checkpoint::from(status(modseq));
-        assert!(seen(7).proves_unchanged(&status(7)));
-        assert!(!seen(7).proves_unchanged(&status(8)));
-        assert!(!seen(0).proves_unchanged(&status(0)));
+        assert!(seen(7).proves_unchanged(&status(7), 3));
+        assert!(!seen(7).proves_unchanged(&status(8), 3));
+        assert!(!seen(0).proves_unchanged(&status(0), 3));
+        for held in [0, 2, 4] {
+            assert!(!seen(7).proves_unchanged(&status(7), held), "an expunge that left HIGHESTMODSEQ alone");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What is remembered of an account: the base that both sides are compared with.
 
 use crate::mail::{
-    Both, Checkpoint, Fingerprint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid, UidSet, UidValidity,
+    Both, Checkpoint, Fingerprint, FlagSet, MailboxId, MailboxName, MailboxStatus, Side, Subscription, Uid, UidSet,
+    UidValidity,
 };
 
 /// Names a remembered mailbox.
@@ -173,6 +174,18 @@ pub struct Remembered {
     pub lifted: u64,
     /// When it was last in line, in seconds since 1970.
     pub last_success: Option<i64>,
+}
+
+impl Remembered {
+    /// How many messages of a side are remembered at all: each is in a pair, or was left out.
+    pub fn held(&self, side: Side) -> u64 {
+        self.pairs + self.skipped[side]
+    }
+
+    /// Whether a side's `status` proves that nothing has changed there since the checkpoint.
+    pub fn is_unchanged(&self, side: Side, status: &MailboxStatus) -> bool {
+        self.checkpoints[side].is_some_and(|checkpoint| checkpoint.proves_unchanged(status, self.held(side)))
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use interimap::mail::{
-    Checkpoint, FlagChange, FlagMap, FlagSet, HeaderDigest, InternalDate, MailboxName, Observation, Silence,
+    Checkpoint, Flag, FlagChange, FlagMap, FlagSet, HeaderDigest, InternalDate, MailboxName, Observation, Silence,
     Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
@@ -128,7 +128,7 @@ async fn what_is_appended_is_fetched_octet_by_octet(store: &mut dyn Store) {
     });
     let messages: Vec<Message> = messages.collect();
     let appended = store.append(&scope, messages).await.unwrap();
-    let uids: Vec<Uid> = appended.iter().map(uid_of).collect();
+    let uids = uids_of(store, &scope, appended.iter(), &UidSet::new()).await;
     assert!(uids.is_sorted());
     let fetched = fetch(store, &scope, &uids.iter().copied().collect()).await;
     assert_eq!(fetched.len(), bodies.len());
@@ -201,7 +201,7 @@ async fn a_later_look_shows_what_changed(store: &mut dyn Store, other: &mut dyn 
     let since = Checkpoint::from(look(store, &scope.name, None).await.status);
     let status = store.mailboxes().await.unwrap().mailboxes[&scope.name].status.unwrap();
     if since.highest_modseq.is_some() {
-        assert!(since.proves_unchanged(&status), "{since:?} {status:?}");
+        assert!(since.proves_unchanged(&status, 20), "{since:?} {status:?}");
     }
     let observation = look(store, &scope.name, Some(since)).await;
     if let Silence::Unchanged { vanished } = &observation.silence {
@@ -216,7 +216,7 @@ async fn a_later_look_shows_what_changed(store: &mut dyn Store, other: &mut dyn 
     let new = append(other, &scope, &[b"Subject: new\r\n\r\n"]).await[0];
 
     let status = store.mailboxes().await.unwrap().mailboxes[&scope.name].status.unwrap();
-    assert!(!since.proves_unchanged(&status));
+    assert!(!since.proves_unchanged(&status, status.messages.into()));
     let observation = look(store, &scope.name, Some(since)).await;
     assert_eq!(observation.messages.get(uids[3]), Some(&FlagSet::parse("\\Flagged")));
     assert!(observation.messages.contains(new));
@@ -318,18 +318,32 @@ async fn exactly_what_was_meant_is_expunged(store: &mut dyn Store, other: &mut d
     let since = look(store, &scope.name, None).await.status.highest_modseq;
     let touched = [(UidSet::from_iter([uids[2]]), change("\\Flagged", ""))];
     other.store_flags(&scope, &touched, None).await.unwrap();
+    // What arrives while the mailbox is open here, and is marked before this session has heard of it.
+    store.fingerprints(&scope, &UidSet::from_iter([uids[3]])).await.unwrap();
+    let late = append(other, &scope, &[b"Subject: 5\r\n\r\n"]).await[0];
+    other.store_flags(&scope, &[(UidSet::from_iter([late]), change("\\Deleted", ""))], None).await.unwrap();
     let mut meant: UidSet = [uids[1], uids[2]].into_iter().collect();
     meant.insert(nobody());
-    let Expunged::AllBut(kept) = store.expunge(&scope, &meant, since).await.unwrap() else {
-        panic!("a side that can expunge single messages is never blocked")
+    let kept = match store.expunge(&scope, &meant, since).await.unwrap() {
+        Expunged::AllBut(kept) => kept,
+        Expunged::Blocked(others) => {
+            assert_eq!(others, UidSet::from_iter([uids[0], late]));
+            let observation = look(store, &scope.name, None).await;
+            let marked = observation.messages.iter().filter(|(_, flags)| flags.contains(&Flag::Deleted));
+            assert_eq!(marked.map(|(uid, _)| uid).collect::<Vec<_>>(), [uids[0], late]);
+            assert_eq!(observation.messages.len(), 5);
+            other.store_flags(&scope, &[(others, change("", "\\Deleted"))], None).await.unwrap();
+            match store.expunge(&scope, &meant, since).await.unwrap() {
+                Expunged::AllBut(kept) => kept,
+                Expunged::Blocked(others) => panic!("nothing but {others} is marked by anybody else"),
+            }
+        }
     };
     let changed = if since.is_some() { vec![uids[2]] } else { vec![] };
     assert_eq!(kept, changed.iter().copied().collect());
     let remaining: Vec<Uid> = look(store, &scope.name, None).await.messages.keys().collect();
-    assert_eq!(
-        remaining,
-        uids.iter().copied().filter(|uid| !meant.contains(*uid) || kept.contains(*uid)).collect::<Vec<_>>()
-    );
+    let there = uids.iter().chain([&late]).copied();
+    assert_eq!(remaining, there.filter(|uid| !meant.contains(*uid) || kept.contains(*uid)).collect::<Vec<_>>());
     assert_eq!(store.expunge(&scope, &UidSet::new(), None).await.unwrap(), Expunged::AllBut(UidSet::new()));
 }
 
@@ -408,7 +422,8 @@ async fn one_message_refused_leaves_the_others_unharmed(store: &mut dyn Store) {
     let appended = store.append(&scope, messages).await.unwrap();
     let Appended::Refused(error) = &appended[1] else { panic!("{appended:?}") };
     assert_eq!((error.cause, error.reach), (Cause::CannotHold, Reach::Message), "{error}");
-    let uids: UidSet = [&appended[0], &appended[2]].into_iter().map(uid_of).collect();
+    let uids = uids_of(store, &scope, [&appended[0], &appended[2]].into_iter(), &UidSet::new()).await;
+    let uids = uids.into_iter().collect();
     let subjects: Vec<Vec<u8>> = fetch(store, &scope, &uids).await.into_iter().map(|message| message.octets).collect();
     assert_eq!(subjects, [b"Subject: 1\r\n\r\n", b"Subject: 2\r\n\r\n"]);
     assert!(store.append(&scope, Vec::new()).await.unwrap().is_empty());
@@ -451,11 +466,25 @@ fn change(add: &str, remove: &str) -> FlagChange {
     FlagChange { add: FlagSet::parse(add), remove: FlagSet::parse(remove) }
 }
 
-fn uid_of(appended: &Appended) -> Uid {
-    match appended {
-        Appended::At { uid, .. } => *uid,
-        other => panic!("{other:?}"),
+/// Where messages are that were appended to a mailbox in which these were. A side without UIDPLUS does not tell.
+async fn uids_of(
+    store: &mut dyn Store,
+    scope: &UidScope,
+    appended: impl Iterator<Item = &Appended>,
+    before: &UidSet,
+) -> Vec<Uid> {
+    let uid = |appended: &Appended| match appended {
+        Appended::At { uid, .. } => Some(*uid),
+        Appended::Somewhere => None,
+        Appended::Refused(error) => panic!("{error}"),
+    };
+    let told: Vec<Option<Uid>> = appended.map(uid).collect();
+    if told.iter().all(Option::is_some) {
+        return told.into_iter().flatten().collect();
     }
+    let found = store.census(&scope.name).await.unwrap().unwrap().1.difference(before);
+    assert_eq!(found.len(), told.len() as u64);
+    found.iter().collect()
 }
 
 /// A message to be appended: streamed where it is too large to be handed over whole.
@@ -493,7 +522,9 @@ async fn fresh(store: &mut dyn Store, text: &str) -> UidScope {
 
 async fn append(store: &mut dyn Store, scope: &UidScope, texts: &[&[u8]]) -> Vec<Uid> {
     let messages = texts.iter().map(|text| message(text)).collect();
-    store.append(scope, messages).await.unwrap().iter().map(uid_of).collect()
+    let before = store.census(&scope.name).await.unwrap().unwrap().1;
+    let appended = store.append(scope, messages).await.unwrap();
+    uids_of(store, scope, appended.iter(), &before).await
 }
 
 async fn look(store: &mut dyn Store, name: &MailboxName, since: Option<Checkpoint>) -> Observation {

@@ -204,5 +204,10 @@ fn environment(tree: &Path) -> Vec<(&'static str, OsString)> {
     let name =
         names.into_iter().find(|name| name.to_string_lossy().contains("-linux-")).expect("the tree has libraries");
     let libraries = tree.join("usr/lib").join(name);
-    vec![("SASL_PATH", libraries.join("sasl2").into_os_string()), ("LD_LIBRARY_PATH", libraries.into_os_string())]
+    vec![
+        ("SASL_PATH", libraries.join("sasl2").into_os_string()),
+        // What a test stores need not survive the machine, so nobody waits for the disk.
+        ("LD_PRELOAD", "libeatmydata.so".into()),
+        ("LD_LIBRARY_PATH", libraries.into_os_string()),
+    ]
 }

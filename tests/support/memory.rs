@@ -44,6 +44,8 @@ pub enum Oddity {
     LooksEmpty,
     /// It keeps no mod-sequences (NOMODSEQ).
     NoModSeq,
+    /// An expunge does not raise its mod-sequence, and is not reported (CONDSTORE without QRESYNC).
+    ExpungesQuietly,
     /// It does not say where it put a message.
     TellsNoUid,
     /// It can only expunge whatever is marked as deleted, and does not say where it put a message.
@@ -54,6 +56,8 @@ pub enum Oddity {
     Discards,
     /// Of equal messages it keeps one, and answers where that is (Gmail).
     Merges,
+    /// It never takes `\Deleted` off, and does not say so.
+    KeepsDeleted,
     /// It forgets the keywords that come with a new message (UW imapd).
     DropsKeywordsOfNew,
     /// It keeps so many keywords and no more (Cyrus).
@@ -137,7 +141,7 @@ impl Mailbox {
 
     /// Expunges, as a user's program would.
     pub fn expunge(&mut self, uid: Uid) {
-        if self.messages.remove(&uid).is_some() {
+        if self.messages.remove(&uid).is_some() && !self.oddities.contains(&Oddity::ExpungesQuietly) {
             self.modseq += 1;
             self.expunged.push((uid, self.modseq));
         }
@@ -265,6 +269,8 @@ pub struct Server {
     pub unlisted: BTreeSet<MailboxName>,
     /// Messages that are left out where they are to be fetched, without a word.
     pub withheld: UidSet,
+    /// What it does wrong with every mailbox that is created from now on.
+    pub oddities: Vec<Oddity>,
     next_uid_validity: u32,
 }
 
@@ -274,6 +280,7 @@ impl Default for Server {
             mailboxes: BTreeMap::new(),
             unlisted: BTreeSet::new(),
             withheld: UidSet::new(),
+            oddities: Vec::new(),
             next_uid_validity: 100,
         };
         server.create(&MailboxName::inbox());
@@ -285,7 +292,8 @@ impl Server {
     pub fn create(&mut self, name: &MailboxName) -> &mut Mailbox {
         self.next_uid_validity += 1;
         let uid_validity = self.next_uid_validity;
-        self.mailboxes.entry(name.clone()).or_insert_with(|| Mailbox::new(uid_validity))
+        let new = || Mailbox { oddities: self.oddities.clone(), ..Mailbox::new(uid_validity) };
+        self.mailboxes.entry(name.clone()).or_insert_with(new)
     }
 
     pub fn rename(&mut self, from: &MailboxName, to: &MailboxName) {
@@ -590,9 +598,10 @@ impl Store for MemoryStore {
                     if unchanged_since.is_some_and(|limit| held.modseq > limit.get()) {
                         return Ok(Stored::Modified);
                     }
+                    let takes_it_off = !mailbox.is(&Oddity::KeepsDeleted);
                     let kept = FlagChange {
                         add: mailbox.kept(&change.add.filtered(|flag| mailbox.permanent_flags.holds(flag))),
-                        remove: change.remove.clone(),
+                        remove: change.remove.filtered(|flag| *flag != Flag::Deleted || takes_it_off),
                     };
                     mailbox.reflag(uid, &kept);
                     Ok(mailbox.messages.get(&uid).map_or(Stored::Gone, |held| Stored::Flags(held.flags.clone())))

@@ -2,7 +2,7 @@
 //!
 //! What it holds is an [`Account`] that it shares with other sessions and with the test. A session shows a mailbox as its
 //! client was told it is: what others do is not there until EXISTS, EXPUNGE, VANISHED or FETCH has said so, which happens
-//! in NOOP, where messages are expunged, and where [`Manner::pushes`] says so.
+//! in NOOP, where messages are expunged or appended, and as often as [`Manner::pushes`] says.
 
 #[path = "account.rs"]
 pub(crate) mod account;
@@ -25,7 +25,8 @@ pub(crate) struct Manner {
     pub(crate) login: Option<(String, String)>,
     /// What it does as not all do.
     pub(crate) habits: Vec<Habit>,
-    /// Bit by bit, over and over: whether what others did is told before a command, behind it, before the next one …
+    /// Bit by bit, over and over: whether what others did is told at the next occasion: before a command, behind it, in
+    /// the middle of SELECT or of FETCH.
     pub(crate) pushes: u64,
 }
 
@@ -142,10 +143,7 @@ impl Session {
     fn carry_out(&mut self, args: &[Arg]) {
         let shared = self.account.clone();
         let mut account = shared.lock().unwrap();
-        account.pass_time();
-        if self.pushes() {
-            self.tell_news(&account);
-        }
+        self.pass_time(&mut account);
         let (tag, name, rest) = match args {
             [Arg::Word(tag), Arg::Word(uid), Arg::Word(name), rest @ ..] if uid.eq_ignore_ascii_case("UID") => {
                 (tag.as_str(), format!("UID {}", name.to_ascii_uppercase()), rest)
@@ -154,7 +152,9 @@ impl Session {
             _ => ("*", String::new(), args),
         };
         let answer = self.perform(&mut account, tag, &name, rest);
-        let tells = matches!(name.as_str(), "NOOP" | "EXPUNGE" | "UID EXPUNGE" | "UID MOVE");
+        // Of what was appended, a server SHOULD tell at once (RFC 9051 §6.3.12). Old ones do not.
+        let tells = matches!(name.as_str(), "NOOP" | "EXPUNGE" | "UID EXPUNGE" | "UID MOVE")
+            || name == "APPEND" && self.qresync;
         if self.pushes() || tells {
             self.tell_news(&account);
         }
@@ -170,6 +170,14 @@ impl Session {
             account.offences.push(format!("{name} {rest:?}: {line}"));
         }
         self.say(&format!("{tag} {line}"));
+    }
+
+    /// Others do something, and perhaps the client is told.
+    fn pass_time(&mut self, account: &mut Account) {
+        account.pass_time();
+        if self.pushes() {
+            self.tell_news(account);
+        }
     }
 
     /// Whether it is time to tell what others did.
@@ -259,7 +267,12 @@ impl Session {
         match (command, args) {
             ("UID FETCH", [set, items, modifiers @ ..]) => {
                 let uids = selected.choose(&set.text()?)?;
-                self.fetch(mailbox, &uids, items.several(), modifiers)
+                let since = match modifiers {
+                    [] => 0,
+                    [Arg::List(modifiers)] => self.condition(mailbox, modifiers, "CHANGEDSINCE")?,
+                    _ => return bad("what follows the items"),
+                };
+                self.fetch(account, &name, &uids, items.several(), since)
             }
             ("UID SEARCH", keys) => self.search(mailbox, tag, keys),
             ("UID STORE" | "UID EXPUNGE" | "EXPUNGE" | "UID MOVE", _) if read_only => no("NOPERM", "it is read-only"),
@@ -268,7 +281,9 @@ impl Session {
                 self.store(mailbox, &uids, rest)
             }
             ("EXPUNGE", []) => {
-                expunge(mailbox, &selected.uids());
+                // Whether the client has heard of them or not.
+                let all: Vec<(usize, u32)> = mailbox.messages.keys().map(|uid| (0, *uid)).collect();
+                expunge(mailbox, &all);
                 done()
             }
             ("UID EXPUNGE", [set]) => {
@@ -291,7 +306,7 @@ impl Session {
         }
     }
 
-    fn select(&mut self, account: &Account, name: &str, parameters: &[Arg], read_only: bool) -> Answer {
+    fn select(&mut self, account: &mut Account, name: &str, parameters: &[Arg], read_only: bool) -> Answer {
         let parameters = match parameters {
             [] => &[],
             [Arg::List(parameters)] => parameters.as_slice(),
@@ -334,6 +349,7 @@ impl Session {
         }
         let (name, uid_validity) = (name.to_owned(), mailbox.uid_validity);
         self.selected = Some(Selected { name, uid_validity, read_only, shown });
+        self.pass_time(account);
         Ok(format!("[READ-{}] done", if read_only { "ONLY" } else { "WRITE" }))
     }
 
@@ -405,15 +421,14 @@ impl Session {
         if shows { format!(" MODSEQ ({})", held.modseq) } else { String::new() }
     }
 
-    fn fetch(&mut self, mailbox: &Mailbox, uids: &[(usize, u32)], items: &[Arg], modifiers: &[Arg]) -> Answer {
-        let since = match modifiers {
-            [] => 0,
-            [Arg::List(modifiers)] => self.condition(mailbox, modifiers, "CHANGEDSINCE")?,
-            _ => return bad("what follows the items"),
-        };
-        for (number, uid) in uids {
+    fn fetch(&mut self, account: &mut Account, name: &str, uids: &[(usize, u32)], items: &[Arg], since: u64) -> Answer {
+        for (at, (_, uid)) in uids.iter().enumerate() {
+            if at == uids.len() / 2 {
+                self.pass_time(account);
+            }
+            let Some(mailbox) = account.mailboxes.get(name) else { continue };
             let Some(held) = mailbox.messages.get(uid).filter(|held| held.modseq > since) else { continue };
-            let mut line = format!("* {number} FETCH (UID {uid}").into_bytes();
+            let mut line = Vec::new();
             for item in items {
                 let item = item.text()?.to_ascii_uppercase();
                 let fields = item.strip_prefix("BODY.PEEK[HEADER.FIELDS (").and_then(|rest| rest.strip_suffix(")]"));
@@ -433,8 +448,10 @@ impl Session {
                     _ => return bad("no such item"),
                 }
             }
-            line.extend(format!("{})\r\n", self.modseq_of(mailbox, held)).bytes());
-            self.out.extend(line);
+            let modseq = self.modseq_of(mailbox, held);
+            let Some(number) = self.selected.as_mut().and_then(|selected| selected.tell(*uid, held)) else { continue };
+            self.out.extend(format!("* {number} FETCH (UID {uid}").bytes().chain(line));
+            self.say(&format!("{modseq})"));
         }
         done()
     }
@@ -515,9 +532,7 @@ impl Session {
             if !told.is_empty() || limit.is_some() {
                 self.say(&line);
             }
-            if let Some(selected) = &mut self.selected {
-                selected.shown[number - 1].modseq = held.modseq;
-            }
+            self.selected.as_mut().and_then(|selected| selected.tell(*uid, held));
         }
         match modified.is_empty() {
             true => done(),
@@ -672,6 +687,13 @@ impl Session {
 }
 
 impl Selected {
+    /// The number of a message of which the client learns now how it is.
+    fn tell(&mut self, uid: u32, held: &Held) -> Option<usize> {
+        let at = self.shown.iter().position(|shown| shown.uid == uid)?;
+        self.shown[at].modseq = held.modseq;
+        Some(at + 1)
+    }
+
     /// Every message with its number.
     fn uids(&self) -> Vec<(usize, u32)> {
         self.shown.iter().enumerate().map(|(at, shown)| (at + 1, shown.uid)).collect()

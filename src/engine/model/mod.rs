@@ -9,5 +9,6 @@ mod histories;
 mod memory;
 mod oddities;
 mod scenarios;
+mod uidplus;
 mod wander;
 mod world;

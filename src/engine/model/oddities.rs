@@ -107,6 +107,31 @@ fn s068_s069_what_a_server_only_says_to_be_gone_is_not_expunged_on_the_other_sid
 }
 
 #[test]
+fn an_expunge_that_leaves_the_mod_sequence_alone_is_seen() {
+    for (observer, odd) in
+        [Observer::Qresync, Observer::Full].into_iter().flat_map(|o| Side::BOTH.map(|side| (o, side)))
+    {
+        let mut world = World::in_line(Both::from_fn(|_| observer));
+        world.at(odd).deliver(3, "");
+        world.runs_until_quiet();
+        world.at(odd).is_odd(Some(Oddity::ExpungesQuietly));
+        world.at(odd).expunge(1);
+        world.runs_until_quiet();
+        assert_eq!(numbers(&world.at(odd.other())), [2, 3], "{observer:?} {odd}");
+        // An arrival beside it does not hide it.
+        world.at(odd).expunge(2);
+        world.at(odd).deliver(4, "");
+        world.runs_until_quiet();
+        assert_eq!(numbers(&world.at(odd.other())), [3, 4], "{observer:?} {odd}");
+        // Nor do our own expunges there, which are as quiet, keep a run from being so.
+        world.at(odd.other()).expunge(3);
+        world.runs_until_quiet();
+        assert_eq!(numbers(&world.at(odd)), [4], "{observer:?} {odd}");
+        assert_eq!(world.steps_of_a_run(), 2, "two listings, no look");
+    }
+}
+
+#[test]
 fn s073_a_message_that_changes_while_its_expunge_is_on_its_way_is_looked_at_again() {
     for at in 1..20 {
         let mut world = World::in_line(QRESYNC);

@@ -2,11 +2,11 @@
 
 use interimap::mail::{Both, Side};
 
-use super::memory::{Fuse, Observer};
+use super::memory::{Fuse, Observer, Oddity};
 use super::world::{Choices, World, changes};
 use crate::engine::fault::{Fault, plant};
 
-const OBSERVERS: [Both<Observer>; 3] = [
+pub(super) const OBSERVERS: [Both<Observer>; 3] = [
     Both { local: Observer::Qresync, remote: Observer::Qresync },
     Both { local: Observer::Full, remote: Observer::Qresync },
     Both { local: Observer::Qresync, remote: Observer::Full },
@@ -14,7 +14,7 @@ const OBSERVERS: [Both<Observer>; 3] = [
 
 /// What was tried, and what went wrong first.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     scenarios: u32,
     /// The scenarios in which a run was cut off.
     cut_off: u32,
@@ -23,7 +23,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, world: &World, scenario: impl FnOnce() -> String, problem: Option<String>) {
+    pub(super) fn count(&mut self, world: &World, scenario: impl FnOnce() -> String, problem: Option<String>) {
         self.scenarios += 1;
         self.cut_off += u32::from(world.cuts > 0);
         if let Some(problem) = problem {
@@ -34,28 +34,33 @@ impl Tally {
         }
     }
 
-    fn expect_none(&self, what: &str) {
+    pub(super) fn expect_none(&self, what: &str) {
         let Tally { scenarios, cut_off, failures, .. } = self;
         println!("{what}: {scenarios} scenarios, {cut_off} cut off, {failures} failures");
         assert_eq!(self.failures, 0, "{what}: {}", self.first);
+    }
+
+    pub(super) fn expect_some(&self, fault: &str) {
+        println!("{fault}: caught by scenario {}: {}", self.scenarios, self.first);
+        assert!(self.failures > 0, "{fault} went unnoticed");
     }
 }
 
 /// How many scenarios are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
+pub(super) enum Depth {
     Everything,
     FirstFailure,
 }
 
 impl Depth {
-    fn goes_on(self, tally: &Tally) -> bool {
+    pub(super) fn goes_on(self, tally: &Tally) -> bool {
         self == Depth::Everything || tally.failures == 0
     }
 }
 
 /// Runs until nothing is left to do, and catches what the world says of it.
-fn settles(world: &mut World) -> Result<(), String> {
+pub(super) fn settles(world: &mut World) -> Result<(), String> {
     let quiet = std::panic::AssertUnwindSafe(|| world.runs_until_quiet());
     std::panic::catch_unwind(quiet).map_err(|panic| match panic.downcast::<String>() {
         Ok(text) => *text,
@@ -165,14 +170,12 @@ fn every_planted_fault_is_caught() {
         plant(Some(fault));
         let tally = cut_off_anywhere(OBSERVERS[0], Depth::FirstFailure);
         plant(None);
-        println!("{fault:?}: caught by scenario {}: {}", tally.scenarios, tally.first);
-        assert!(tally.failures > 0, "{fault:?} went unnoticed");
+        tally.expect_some(&format!("{fault:?}"));
     }
     plant(Some(Fault::CheckpointDespiteFailure));
     let tally = refused_anywhere(Depth::FirstFailure);
     plant(None);
-    println!("CheckpointDespiteFailure: caught by scenario {}: {}", tally.scenarios, tally.first);
-    assert!(tally.failures > 0, "a checkpoint despite a failure went unnoticed");
+    tally.expect_some("CheckpointDespiteFailure");
 }
 
 /// A server refuses any one effect of a run; the change still has to arrive, and in the same direction.
@@ -476,6 +479,29 @@ fn a_quiet_run_commits_nothing() {
     let report = world.run().unwrap();
     assert_eq!(changes(&report), 0);
     assert_eq!(world.fuse.lock().unwrap().steps, 2, "two listings, no commit, no command");
+}
+
+#[test]
+fn the_fewest_pairs_are_read_that_decide() {
+    const PAIRS: u64 = 22;
+    let in_line = || {
+        let mut world = World::in_line(OBSERVERS[0]);
+        (3..=PAIRS as u32).for_each(|number| world.at(Side::Local).deliver(number, ""));
+        world.runs_until_quiet();
+        world
+    };
+    let mut world = in_line();
+    assert_eq!(world.rows_of_a_run(), 2, "the mailbox before and after, and no pair of it");
+    world.at(Side::Remote).reflag(7, "\\Seen", "");
+    world.run().unwrap();
+    assert_eq!(world.rows_of_a_run(), 2 + 6, "the pair of our own echo twice, and rows of the mailbox");
+    // What is told by changes is read twice, for it has to be believed before it is compared.
+    for (listed, of_the_mailbox) in [(&[Side::Local][..], 6), (&[Side::Remote], 6), (&Side::BOTH, 5)] {
+        let mut world = in_line();
+        listed.iter().for_each(|side| world.at(*side).is_odd(Some(Oddity::NoModSeq)));
+        world.runs_until_quiet();
+        assert_eq!(world.rows_of_a_run(), PAIRS + of_the_mailbox, "each pair once, listed are {listed:?}");
+    }
 }
 
 /// A side that keeps only `\Seen`, and no keyword that it does not know.

@@ -70,6 +70,7 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
     });
     let full = |dice: &mut Dice| if dice.below(3) == 0 { Observer::Full } else { Observer::Qresync };
     let mut world = World::in_line(Both { local: full(&mut dice), remote: full(&mut dice) });
+    world.servers_of_many_kinds(seed);
     let mut number = 10;
     let mut log = Vec::new();
     // What no user has expunged, nor deleted with its mailbox.
@@ -119,8 +120,9 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
                 }
                 6 => {
                     if let Some((number, _)) = user.holds().last().cloned() {
-                        user.reflag(number, "\\Flagged", "");
-                        log.push(format!("{side} flag {number} in {name}"));
+                        let flag = if number % 2 == 0 { "\\Flagged" } else { "\\Deleted" };
+                        user.reflag(number, flag, "");
+                        log.push(format!("{side} {number} in {name} +{flag}"));
                     }
                 }
                 _ => {}

@@ -9,7 +9,7 @@ use interimap::plan::Policy;
 use interimap::state::{self, Moment, State};
 use interimap::store::Store;
 
-use super::memory::{Fate, MemoryStore, Observer, Oddity, Server, SharedFuse, step};
+use super::memory::{Fate, Mailbox, MemoryStore, Observer, Oddity, Server, SharedFuse, step};
 use crate::engine::event::{Extent, Report, Silent, Trouble};
 use crate::engine::{Order, Scrutiny, rehearse, sync};
 
@@ -106,6 +106,20 @@ impl World {
         World { servers, fuse, policy, cuts: 0, now: 1_000_000, observers, stores, state, runtime }
     }
 
+    /// What a server does wrong with all its mailboxes from now on.
+    pub(super) fn is_odd_everywhere(&self, side: Side, oddities: &[Oddity]) {
+        let mut server = self.servers[side].lock().unwrap();
+        server.oddities = oddities.to_vec();
+        server.mailboxes.values_mut().for_each(|mailbox| mailbox.oddities = oddities.to_vec());
+    }
+
+    /// Makes servers such that some of them lack UIDPLUS, and forget the keywords of new messages.
+    pub(super) fn servers_of_many_kinds(&self, seed: u64) {
+        const POOR: [Oddity; 2] = [Oddity::NoUidplus, Oddity::DropsKeywordsOfNew];
+        let poor = [&[][..], &[Side::Remote], &Side::BOTH][(seed % 3) as usize];
+        poor.iter().for_each(|side| self.is_odd_everywhere(*side, &POOR));
+    }
+
     /// Takes the world down to what survives of it.
     fn into_beginning(self) -> (Both<Server>, State) {
         (self.servers.map(|server| server.lock().unwrap().clone()), self.state)
@@ -157,8 +171,12 @@ impl World {
         for _ in 0..3 {
             let report = self.run().unwrap_or_else(|troubles| panic!("a run failed: {troubles:?}"));
             if changes(&report) == 0 && report.troubles.is_empty() {
+                self.fuse.lock().unwrap().steps = 0;
                 let again = self.run().unwrap();
                 assert_eq!(changes(&again), 0, "a further run has something to do");
+                if self.is_plain() {
+                    assert_eq!(self.fuse.lock().unwrap().steps, 2, "a further run does more than to list both sides");
+                }
                 return;
             }
         }
@@ -166,9 +184,39 @@ impl World {
         panic!("no end: {last:?}");
     }
 
+    /// Whether nothing is there that is to be looked at in every run.
+    fn is_plain(&self) -> bool {
+        let is_plain = |mailbox: &Mailbox| mailbox.oddities.is_empty() && mailbox.access == Access::ReadWrite;
+        let remembered = self.state.remembered().unwrap();
+        remembered.iter().all(|row| row.skipped == Both::default())
+            && Side::BOTH.iter().all(|side| {
+                let server = self.servers[*side].lock().unwrap();
+                server.unlisted.is_empty() && server.mailboxes.values().all(is_plain)
+            })
+    }
+
+    /// How many effects and looks a run without a fuse has.
+    pub(super) fn steps_of_a_run(&mut self) -> u32 {
+        *self.fuse.lock().unwrap() = Default::default();
+        self.run().unwrap();
+        self.fuse.lock().unwrap().steps
+    }
+
+    /// How many rows of the state a run reads that has nothing to do.
+    pub(super) fn rows_of_a_run(&mut self) -> u64 {
+        let before = self.state.rows_read();
+        assert_eq!(changes(&self.run().unwrap()), 0);
+        self.state.rows_read() - before
+    }
+
     /// What a side holds in INBOX: each message's number with its flags, sorted.
     pub(super) fn holds(&self, side: Side) -> Vec<(u32, String)> {
         self.at(side).holds()
+    }
+
+    /// How many marks are to be put back.
+    pub(super) fn lifted(&self) -> u64 {
+        self.state.remembered().unwrap().iter().map(|row| row.lifted).sum()
     }
 
     /// How many appends are unsettled.

@@ -57,9 +57,10 @@ impl ImapStore {
         Ok(Expunged::AllBut(kept.union(&self.still_there(&doubtful).await?)))
     }
 
-    /// The messages that are marked as deleted, by whomever.
+    /// The messages that are marked as deleted, by whomever. EXPUNGE takes those too that this session has not been told
+    /// of; NOOP makes the server tell (RFC 9051 §6.1.2).
     async fn marked(&mut self) -> Result<UidSet, Error> {
-        self.search(vec![self.capabilities.search("DELETED")]).await
+        self.search(vec!["NOOP".to_owned(), self.capabilities.search("DELETED")]).await
     }
 
     /// Takes back what was marked.

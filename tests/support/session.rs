@@ -1,0 +1,66 @@
+//! Sessions with servers in memory of every manner.
+
+#[path = "server.rs"]
+pub(crate) mod server;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use interimap::store::imap::{Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, TunnelStderr, connect_over};
+use server::account::Account;
+use server::{Habit, Manner, serve};
+use zeroize::Zeroizing;
+
+/// From servers that can do everything to those that can do nothing.
+pub(crate) fn manners() -> Vec<Manner> {
+    let manner = |capabilities: &str, habits: &[Habit]| Manner {
+        capabilities: format!("IMAP4rev1 {capabilities}").trim_end().to_owned(),
+        habits: habits.to_vec(),
+        ..Manner::default()
+    };
+    let login = Some(("alice".to_owned(), "secret".to_owned()));
+    vec![
+        manner(
+            "ENABLE CONDSTORE QRESYNC UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL+ \
+             MULTIAPPEND",
+            &[],
+        ),
+        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::NoUidNext, Habit::BareRefusals]),
+        manner(
+            "ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL-",
+            &[Habit::ExpungeKeepsModSeq],
+        ),
+        manner("CONDSTORE UIDPLUS LIST-EXTENDED", &[]),
+        manner("CONDSTORE MULTIAPPEND", &[Habit::NoUidNext]),
+        Manner { login, ..manner("UIDPLUS", &[Habit::BareRefusals]) },
+        manner("", &[Habit::NoUidNext]),
+    ]
+}
+
+struct Password;
+
+impl PasswordSource for Password {
+    fn password(&self) -> Result<Zeroizing<String>, String> {
+        Ok(Zeroizing::new("secret".to_owned()))
+    }
+}
+
+/// Connects to a server of that manner, which holds what `account` holds.
+pub(crate) async fn open(account: &Arc<Mutex<Account>>, manner: &Manner) -> ImapStore {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    serve(theirs, account, manner.clone());
+    let login = manner.login.as_ref().map(|(user, _)| Login {
+        username: user.clone(),
+        password: Arc::new(Password),
+        mechanisms: vec![Mechanism::Plain, Mechanism::Login],
+    });
+    let endpoint = Endpoint {
+        link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
+        login,
+        timeout: Duration::from_secs(20),
+        disable_extensions: Vec::new(),
+        prefix: None,
+        trace: None,
+    };
+    connect_over(ours, &endpoint).await.unwrap()
+}
