@@ -53,6 +53,25 @@ async fn who_says_both_is_asked_for_all() {
     finish(store, player).await;
 }
 
+/// `quirks`: gone-is-vanished. No mailbox is open while one is renamed or deleted.
+#[tokio::test]
+async fn nothing_is_open_while_mailboxes_move() {
+    let selected = "C: a1 SELECT \"x\" (CONDSTORE)\nC: a2 UID FETCH 1:4294967295 (FLAGS)\n".to_owned()
+        + &mailbox(0, 7, 1)
+        + "S: * OK [HIGHESTMODSEQ 95] ok\nS: a1 OK done\nS: a2 OK done\n";
+    let script = opening()
+        + &selected
+        + "C: b1 UNSELECT\nS: b1 OK done\nC: b2 RENAME \"x\" \"y\"\nS: b2 OK done\n"
+        + &selected.replace("\"x\"", "\"y\"")
+        + "C: d1 UNSELECT\nS: d1 OK done\nC: d2 DELETE \"y\"\nS: d2 OK done\n";
+    let (mut store, player) = opened(&script).await;
+    look(&mut store, anew("x")).await.unwrap();
+    store.rename(&name("x"), &name("y")).await.unwrap();
+    look(&mut store, anew("y")).await.unwrap();
+    store.delete(&name("y")).await.unwrap();
+    finish(store, player).await;
+}
+
 /// `quirks`: garbled-mailbox-ids. MAILBOXID is not even asked for where it would be whatever lies in memory.
 #[tokio::test]
 async fn mailbox_ids_are_left_alone() {

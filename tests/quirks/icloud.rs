@@ -81,7 +81,7 @@ async fn a_search_that_names_nothing_proves_nothing() {
     finish(store, player).await;
 }
 
-/// `quirks`: only BODY.PEEK[] gives octets there; RFC822 gives nothing (rfc822-gives-nothing).
+/// `quirks`: rfc822-gives-nothing. Only BODY.PEEK[] gives octets there.
 #[tokio::test]
 async fn messages_are_asked_for_in_the_one_way_that_works() {
     let script = opening()

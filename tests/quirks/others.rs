@@ -1,6 +1,7 @@
 //! Domino, Proton Bridge, DavMail, hMailServer, and what is seen everywhere.
 
-use interimap::store::{Cause, Expunged, Method, Store};
+use interimap::mail::FlagSet;
+use interimap::store::{Appended, Cause, Expunged, Message, Method, Store};
 
 use crate::props::*;
 
@@ -130,7 +131,34 @@ async fn a_search_may_be_answered_in_any_form() {
     }
 }
 
-/// `quirks`: vanished-from-zero (Dovecot 2.3.14, 2021), with QRESYNC.
+/// `quirks`: keywords-dropped (UW imapd 2010). What nobody has seen kept is looked for; what was, is believed.
+#[tokio::test]
+async fn keywords_are_those_that_arrived() {
+    let append = |tag: &str, flags: &str, uid: u32| {
+        format!(
+            "C: {tag} APPEND \"INBOX\" ({flags}) \"{DATE}\" {{1}}\nS: + go\nC> x\nC+ \nS: {tag} OK [APPENDUID 7 {uid}] Unknown flag: b\n"
+        )
+    };
+    let script = login("IMAP4rev1 2007f.404", "NAMESPACE UIDPLUS UNSELECT")
+        .replace(" IMAP4rev1 NAMESPACE", " IMAP4REV1 NAMESPACE")
+        + "C: n1 NAMESPACE\nS: * NAMESPACE ((\"\" \"/\")) NIL NIL\nS: n1 OK done\nC: a1 SELECT \"INBOX\"\n"
+        + &mailbox(0, 7, 1)
+        + "S: * OK [PERMANENTFLAGS (\\* \\Seen)] Permanent flags\nS: a1 OK done\n"
+        + &append("b1", "\\Seen a b", 1)
+        + "C: b2 NOOP\nS: * 1 EXISTS\nS: b2 OK done\n\
+           C: b3 UID FETCH 1 (FLAGS)\nS: * 1 FETCH (UID 1 FLAGS (\\Seen a))\nS: b3 OK done\n"
+        + &append("d1", "a", 2);
+    let (mut store, player) = opened(&script).await;
+    for (flags, kept) in [("\\Seen a b", "\\Seen a"), ("a", "a")] {
+        let one = Message { flags: FlagSet::parse(flags), ..message(b"x") };
+        let appended = store.append(&scope("INBOX", 7), vec![one]).await.unwrap();
+        let [Appended::At { flags, .. }] = appended.as_slice() else { panic!("{appended:?}") };
+        assert_eq!(flags.to_string(), kept);
+    }
+    finish(store, player).await;
+}
+
+/// `quirks`: vanished-from-zero (Dovecot 2.3.14, 2021). QRESYNC is on.
 #[tokio::test]
 async fn the_first_message_vanishes_from_zero_on() {
     let script = login("Dovecot ready.", "NAMESPACE ID ENABLE CONDSTORE QRESYNC UIDPLUS UNSELECT")
@@ -151,7 +179,7 @@ async fn the_first_message_vanishes_from_zero_on() {
 }
 
 /// `quirks`: line-feed-only, nul-padding, blanks-to-keep-alive (DavMail 2019), empty-continuation, code-without-ok,
-/// codes-that-say-nothing, broken-permanent-flags, all in one session.
+/// codes-that-say-nothing, broken-permanent-flags. All in one session.
 #[tokio::test]
 async fn a_server_may_be_odd_in_everything_at_once() {
     let script = "S> * OK ready\\n\nC: c1 CAPABILITY\nS> \\0\\0* CAPABILITY IMAP4rev1 AUTH=PLAIN\\n\nS: c1 OK\n\
@@ -169,6 +197,6 @@ async fn a_server_may_be_odd_in_everything_at_once() {
     assert_eq!(shown(&seen), "8:\\Seen 9: else gone");
     assert_eq!((seen.status.uid_validity.get(), seen.status.uid_next.get()), (7, 20));
     let appended = store.append(&scope("INBOX", 7), vec![message(b"x")]).await.unwrap();
-    assert!(matches!(appended.as_slice(), [interimap::store::Appended::Somewhere]), "{appended:?}");
+    assert!(matches!(appended.as_slice(), [Appended::Somewhere]), "{appended:?}");
     finish(store, player).await;
 }

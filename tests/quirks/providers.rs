@@ -91,8 +91,8 @@ async fn yandex_hangs_up_once() {
     finish(store, player).await;
 }
 
-/// `quirks`: id-needs-a-pair (GMX: neither `ID NIL` nor `ID ()` is taken), id-before-select (163, QQ: a mailbox is "unsafe"
-/// to be selected before), id-nil-or-empty. `survey` insists on our name, before anything else.
+/// `quirks`: id-needs-a-pair, id-before-select, id-nil-or-empty. GMX takes neither `ID NIL` nor `ID ()`, and to 163 and QQ it
+/// is "unsafe" to select before. `survey` insists on our name, before anything else.
 #[tokio::test]
 async fn gmx_and_163_are_told_who_we_are_before_a_mailbox_is_selected() {
     for answer in
