@@ -10,8 +10,8 @@ use interimap::mail::{
     Observation, PermanentFlags, Silence, Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Error, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile, Store, Stored,
-    Traffic, UidScope, Wanted,
+    Appended, Body, Cause, Error, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile, Relocated,
+    Store, Stored, Traffic, UidScope, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -50,6 +50,16 @@ pub enum Oddity {
     Drops(Flag),
     /// It takes the first flag and keeps the second.
     Respells(Flag, Flag),
+}
+
+/// How a server gets a message from one mailbox into another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relocation {
+    /// It moves it.
+    #[default]
+    Move,
+    /// It can only copy it.
+    Copy,
 }
 
 /// A mailbox that is held.
@@ -170,6 +180,8 @@ pub struct Server {
     pub unlisted: BTreeSet<MailboxName>,
     /// Messages that are left out where they are to be fetched, without a word.
     pub withheld: UidSet,
+    /// How messages get from one mailbox into another one.
+    pub relocation: Relocation,
     next_uid_validity: u32,
 }
 
@@ -179,6 +191,7 @@ impl Default for Server {
             mailboxes: BTreeMap::new(),
             unlisted: BTreeSet::new(),
             withheld: UidSet::new(),
+            relocation: Relocation::default(),
             next_uid_validity: 100,
         };
         server.create(&MailboxName::inbox());
@@ -491,6 +504,44 @@ impl Store for MemoryStore {
             }
         }
         Ok(kept)
+    }
+
+    /// Message by message: each is in at least one of the two mailboxes whatever happens, and perhaps in both (RFC 6851
+    /// §3.3).
+    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+        let relocation = self.lock().relocation;
+        let mut relocated = Relocated::default();
+        for uid in uids.iter() {
+            let copied = self.effect(|server| {
+                let held = mailbox(server, from)?.messages.get(&uid).cloned();
+                let target = mailbox(server, to)?;
+                let Some(held) = held else { return Ok(None) };
+                let flags = target.kept(&held.flags);
+                let new = target.deliver(held.octets, held.internal_date, flags);
+                Ok(Some(new).filter(|_| target.oddity != Some(Oddity::TellsNoUid)))
+            });
+            match copied {
+                Ok(new) => relocated.at.extend(new.map(|new| (uid, new))),
+                Err(error) if error.cause == Cause::Refused => {
+                    relocated.refused.insert(uid);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if relocation == Relocation::Copy {
+                continue;
+            }
+            let expunged = self.effect(|server| {
+                mailbox(server, from)?.expunge(uid);
+                Ok(())
+            });
+            match expunged {
+                Ok(()) => drop(relocated.gone.insert(uid)),
+                Err(error) if error.cause == Cause::Refused => drop(relocated.refused.insert(uid)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(relocated)
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

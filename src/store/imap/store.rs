@@ -14,7 +14,7 @@ use crate::mail::{
     Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
-    Appended, Cause, Error, Fetched, Listing, Message, Profile, Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Cause, Error, Fetched, Listing, Message, Profile, Relocated, Store, Stored, Traffic, UidScope, Wanted,
 };
 
 /// How long a server may take to say goodbye.
@@ -123,6 +123,12 @@ impl Store for ImapStore {
         self.connection.ensure_idle()?;
         self.select(scope).await?;
         self.expunge_messages(uids, unchanged_since).await
+    }
+
+    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+        self.connection.ensure_idle()?;
+        self.select(from).await?;
+        self.relocate_messages(uids, to).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {
