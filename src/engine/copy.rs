@@ -190,7 +190,7 @@ impl Appending<'_> {
         let claimed: UidSet = appended
             .iter()
             .filter_map(|appended| match appended {
-                Appended::At(uid) => Some(*uid),
+                Appended::At { uid, .. } => Some(*uid),
                 Appended::Somewhere | Appended::Refused(_) => None,
             })
             .collect();
@@ -202,7 +202,7 @@ impl Appending<'_> {
         let mut refused: Vec<(IntentId, Uid, Option<String>)> = Vec::new();
         for ((intent, id), appended) in intents.into_iter().zip(ids).zip(appended) {
             match appended {
-                Appended::At(uid) if uid >= intent.floor && !taken.contains(uid) => {
+                Appended::At { uid, .. } if uid >= intent.floor && !taken.contains(uid) => {
                     arrived.push(intent.fingerprint.size);
                     let pair = Pair {
                         uids: both(from, intent.uid, uid),
@@ -212,7 +212,7 @@ impl Appending<'_> {
                     pairs.push((id, pair));
                 }
                 // It is there, and its intent will find it.
-                Appended::At(_) | Appended::Somewhere => self.settled = Settled::No,
+                Appended::At { .. } | Appended::Somewhere => self.settled = Settled::No,
                 Appended::Refused(error) if error.reach == Reach::Message => {
                     refused.push((id, intent.uid, Some(error.text)));
                 }

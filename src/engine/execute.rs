@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Checkpoint, FlagChange, FlagSet, MailboxName, Side, Subscription, Uid, UidSet};
 use crate::plan::{Deletion, DeletionCondition, Place, Presence, Reflag, SkipReason, Skipped, agreed};
-use crate::store::{self, Store, Stored, Wanted};
+use crate::store::{self, Expunged, Store, Stored, Wanted};
 
 use super::copy::{Copying, copy};
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
@@ -329,7 +329,12 @@ async fn expunge(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
     let mut halt = None;
     for (side, kept) in [(Side::Local, local), (Side::Remote, remote)] {
         let kept = match kept {
-            Ok(kept) => kept,
+            Ok(Expunged::AllBut(kept)) => kept,
+            Ok(Expunged::Blocked(marked)) => {
+                job.settled = Settled::No;
+                run.trouble(blocked(side, &job.task.name, uids[side].len(), marked.len()));
+                continue;
+            }
             Err(error) => {
                 job.settled = Settled::No;
                 halt = halt.or(run.store_trouble(side, Some(&job.task.name), error).err());
@@ -351,10 +356,24 @@ async fn expunge(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
     halt.map_or(Ok(()), Err)
 }
 
-async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet) -> Result<UidSet, store::Error> {
+/// Nothing was expunged, for others would have gone too.
+fn blocked(side: Side, name: &MailboxName, waiting: u64, marked: u64) -> Trouble {
+    Trouble {
+        reach: Extent::Mailbox,
+        side: Some(side),
+        mailbox: Some(name.clone()),
+        cause: TroubleCause::Unsettled,
+        text: format!(
+            "the {side} side cannot expunge single messages (no UIDPLUS), and {marked} other messages are marked as \
+             deleted; they were kept, and so were the {waiting} to be expunged"
+        ),
+    }
+}
+
+async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet) -> Result<Expunged, store::Error> {
     match sight {
         Some(sight) if !uids.is_empty() => store.expunge(&sight.scope, uids, sight.status.highest_modseq).await,
-        _ => Ok(UidSet::new()),
+        _ => Ok(Expunged::AllBut(UidSet::new())),
     }
 }
 

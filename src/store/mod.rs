@@ -64,14 +64,14 @@ pub trait Store: Send {
         unchanged_since: Option<ModSeq>,
     ) -> Result<BTreeMap<Uid, Stored>, Error>;
 
-    /// Expunges exactly these messages and no other. Those that have changed after `unchanged_since` are kept; the
-    /// answer names them.
+    /// Expunges exactly these messages and no other. Those that have changed after `unchanged_since` are kept. A side that
+    /// can only expunge whatever is marked as deleted does so while nothing else is; see [`Expunged::Blocked`].
     async fn expunge(
         &mut self,
         scope: &UidScope,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error>;
+    ) -> Result<Expunged, Error>;
 
     /// Puts messages of one mailbox into another one of this side without sending them: moves them where the side can do
     /// that, copies them otherwise; [`Relocated`] says which are gone from `from`. They keep their flags and dates. An
@@ -186,12 +186,27 @@ impl Body {
 /// What became of one message of an append.
 #[derive(Debug)]
 pub enum Appended {
-    /// It is there, under this UID.
-    At(Uid),
+    /// It is there.
+    At {
+        /// Its UID.
+        uid: Uid,
+        /// The flags it bears there, as far as the side tells or is known to keep them.
+        flags: FlagSet,
+    },
     /// It is there, but the side does not say where (RFC 4315 §3: no read right, UIDNOTSTICKY).
     Somewhere,
     /// The side refuses this message; the others are unharmed.
     Refused(Error),
+}
+
+/// What became of messages that were to be expunged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expunged {
+    /// All are gone but these, which have changed since and were kept.
+    AllBut(UidSet),
+    /// Nothing was expunged: the side cannot expunge single messages (no UIDPLUS, RFC 4315), and these others are marked
+    /// `\Deleted` and would go too. Never empty.
+    Blocked(UidSet),
 }
 
 /// What became of messages that were to go to another mailbox of their side.

@@ -10,8 +10,8 @@ use interimap::mail::{
     Observation, PermanentFlags, Silence, Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Error, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile, Relocated,
-    Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Body, Cause, Error, Expunged, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile,
+    Relocated, Store, Stored, Traffic, UidScope, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -437,14 +437,17 @@ impl Store for MemoryStore {
                 appended.push(Appended::Refused(refusal));
                 continue;
             }
-            let uid = self.effect(|server| {
+            let answer = self.effect(|server| {
                 let mailbox = mailbox(server, scope)?;
                 let flags = mailbox.kept(&message.flags);
-                let uid = mailbox.deliver(octets, message.internal_date, flags);
-                Ok(Some(uid).filter(|_| mailbox.oddity != Some(Oddity::TellsNoUid)))
+                let uid = mailbox.deliver(octets, message.internal_date, flags.clone());
+                Ok(match mailbox.oddity {
+                    Some(Oddity::TellsNoUid) => Appended::Somewhere,
+                    _ => Appended::At { uid, flags },
+                })
             });
-            appended.push(match uid {
-                Ok(uid) => uid.map_or(Appended::Somewhere, Appended::At),
+            appended.push(match answer {
+                Ok(answer) => answer,
                 Err(error) if error.cause == Cause::Refused => {
                     Appended::Refused(Error::message(error.cause, error.text))
                 }
@@ -487,7 +490,7 @@ impl Store for MemoryStore {
         scope: &UidScope,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
         let mut kept = UidSet::new();
         for uid in uids.iter() {
             let modified = |held: &Held| unchanged_since.is_some_and(|limit| held.modseq > limit.get());
@@ -503,7 +506,7 @@ impl Store for MemoryStore {
                 kept.insert(uid);
             }
         }
-        Ok(kept)
+        Ok(Expunged::AllBut(kept))
     }
 
     /// Message by message: each is in at least one of the two mailboxes whatever happens, and perhaps in both (RFC 6851

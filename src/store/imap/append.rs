@@ -144,9 +144,9 @@ impl ImapStore {
                 },
                 Job::Stream(place, message) => {
                     self.settle_all(scope, &mut sent, outcome).await?;
-                    let size = message.size;
+                    let (size, flags) = (message.size, message.flags.clone());
                     let completion = self.stream(wire, message).await?;
-                    outcome.settle_stream(scope, place, size, &completion);
+                    outcome.settle_stream(scope, place, size, &flags, &completion);
                 }
             }
         }
@@ -227,7 +227,7 @@ impl Outcome {
             let uids = uids_of(scope, completion, letters.len());
             for (at, letter) in letters.iter().enumerate() {
                 let uid = uids.as_ref().and_then(|uids| uids.get(at).copied());
-                self.appended[letter.place] = Some(uid.map_or(Appended::Somewhere, Appended::At));
+                self.appended[letter.place] = Some(there(uid, &letter.header.flags));
             }
             return;
         }
@@ -244,16 +244,24 @@ impl Outcome {
         }
     }
 
-    fn settle_stream(&mut self, scope: &UidScope, place: usize, size: u64, completion: &Completion) {
+    fn settle_stream(&mut self, scope: &UidScope, place: usize, size: u64, flags: &FlagSet, completion: &Completion) {
         self.appended[place] = Some(match uids_of(scope, completion, 1).as_deref() {
-            Some([uid]) => Appended::At(*uid),
-            _ if completion.is_ok() => Appended::Somewhere,
+            Some([uid]) => there(Some(*uid), flags),
+            _ if completion.is_ok() => there(None, flags),
             _ if completion.says_there_is_none() => {
                 self.no_such_mailbox = Some(refusal(completion, size));
                 return;
             }
             _ => Appended::Refused(refusal(completion, size)),
         });
+    }
+}
+
+/// A message that was taken with these flags.
+fn there(uid: Option<Uid>, flags: &FlagSet) -> Appended {
+    match uid {
+        Some(uid) => Appended::At { uid, flags: flags.clone() },
+        None => Appended::Somewhere,
     }
 }
 

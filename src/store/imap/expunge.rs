@@ -6,14 +6,14 @@ use super::response::{Code, Response, Vanished};
 use super::select::SET_LIMIT;
 use super::store::ImapStore;
 use crate::mail::{ModSeq, UidSet};
-use crate::store::{Cause, Error};
+use crate::store::{Cause, Error, Expunged};
 
 impl ImapStore {
     pub(super) async fn expunge_messages(
         &mut self,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
         let condition = unchanged_since.map(|modseq| format!("(UNCHANGEDSINCE {modseq}) ")).unwrap_or_default();
         let sets = uids.split(SET_LIMIT);
         let mut vanished = UidSet::new();
@@ -33,7 +33,7 @@ impl ImapStore {
         // Those of which the server did not say that they vanished were gone before, or are still there (`quirks`:
         // ok-and-nothing-done).
         let doubtful = uids.difference(&kept).difference(&vanished);
-        Ok(kept.union(&self.still_there(&doubtful).await?))
+        Ok(Expunged::AllBut(kept.union(&self.still_there(&doubtful).await?)))
     }
 
     /// Sends commands of which messages vanish or are left alone as MODIFIED. The last refusal, if there was one.

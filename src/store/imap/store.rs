@@ -14,7 +14,8 @@ use crate::mail::{
     Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
-    Appended, Cause, Error, Fetched, Listing, Message, Profile, Relocated, Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Relocated, Store, Stored, Traffic, UidScope,
+    Wanted,
 };
 
 /// How long a server may take to say goodbye.
@@ -119,7 +120,7 @@ impl Store for ImapStore {
         scope: &UidScope,
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
-    ) -> Result<UidSet, Error> {
+    ) -> Result<Expunged, Error> {
         self.connection.ensure_idle()?;
         self.select(scope).await?;
         self.expunge_messages(uids, unchanged_since).await
