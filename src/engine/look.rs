@@ -233,6 +233,7 @@ impl Look {
             checkpoints: self.checkpoints,
             name: self.place.name.clone(),
             sides,
+            arrived: changes.map(|changes| changes.arrived),
             plan,
             place: self.place,
         })

@@ -5,6 +5,7 @@ mod copy;
 mod execute;
 mod fault;
 mod look;
+mod moves;
 mod outlook;
 mod recognize;
 mod settle;

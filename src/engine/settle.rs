@@ -34,7 +34,8 @@ pub(super) async fn settle(run: &mut Run<'_>, found: &Found<'_>) -> Result<(), T
     Ok(())
 }
 
-async fn landed_copies(
+/// The copies that have landed on the other side of `from`, for those of its intents that are open.
+pub(super) async fn landed_copies(
     run: &mut Run<'_>,
     found: &Found<'_>,
     from: Side,

@@ -6,8 +6,9 @@ use crate::store::{self, Wanted};
 
 use super::event::{Conflict, Event, Extent, Guarded, Trouble, TroubleCause, Work};
 use super::look::{Deeper, Look, Trip};
+use super::moves::Transfer;
 use super::task::Task;
-use super::{AccountPlan, Halt, Run, Scrutiny, tree};
+use super::{AccountPlan, Halt, Run, Scrutiny, moves, tree};
 
 /// Whether the plan will be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub(super) enum Mode {
 /// Plans a whole account.
 pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<AccountPlan, Halt> {
     let tree = tree::survey(run, mode).await?;
-    let mailboxes = survey_places(run, &tree).await?;
-    Ok(AccountPlan { tree, mailboxes })
+    let (mailboxes, moves) = survey_places(run, &tree).await?;
+    Ok(AccountPlan { tree, mailboxes, moves })
 }
 
 /// Plans some mailboxes once more.
@@ -30,12 +31,13 @@ pub(super) async fn survey_again(run: &mut Run<'_>, names: &[MailboxName]) -> Re
     let mut tree = tree::survey(run, Mode::Execute).await?;
     tree.places.retain(|place| names.contains(&place.name));
     tree.deletions.clear();
-    let mailboxes = survey_places(run, &tree).await?;
-    Ok(AccountPlan { tree, mailboxes })
+    let (mailboxes, moves) = survey_places(run, &tree).await?;
+    Ok(AccountPlan { tree, mailboxes, moves })
 }
 
-/// Looks at every place that may have changed, in as few round trips as the sides allow, and plans each.
-async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, Halt> {
+/// Looks at every place that may have changed, in as few round trips as the sides allow, and plans each, and then
+/// what has moved among them.
+async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<(Vec<Task>, Vec<Transfer>), Halt> {
     run.report.mailboxes = tree.places.len() as u64;
     let mut looks = Vec::new();
     for place in &tree.places {
@@ -61,7 +63,8 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
             Err(Trip::Halt(halt)) => return Err(halt),
         }
     }
-    let mut work = Work::default();
+    let moves = moves::find(run, &mut tasks).await?;
+    let mut work = Work { moves: moves.iter().map(|transfer| transfer.uids().len()).sum(), ..Work::default() };
     for task in &tasks {
         for side in Side::BOTH {
             work.copies += task.plan.copies[side].len();
@@ -70,7 +73,7 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<Vec<Task>, 
         }
     }
     run.listener.hear(Event::Planned(work));
-    Ok(tasks)
+    Ok((tasks, moves))
 }
 
 /// Whether anything but the listing is needed to know that a mailbox has not changed.

@@ -1,6 +1,8 @@
 //! A mailbox with what is to be done in it: what a survey yields and the execution works off.
 
-use crate::mail::{Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags};
+use std::collections::BTreeMap;
+
+use crate::mail::{Both, Checkpoint, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Uid};
 use crate::plan::{MailboxKey, MailboxPlan, Place};
 use crate::store::UidScope;
 
@@ -15,6 +17,8 @@ pub(crate) struct Task {
     pub(super) name: MailboxName,
     /// What each side said of it.
     pub(super) sides: Both<SideView>,
+    /// What has arrived on each side, until it is known what of it has moved.
+    pub(super) arrived: Both<BTreeMap<Uid, FlagSet>>,
     /// What is to be done.
     pub(super) plan: MailboxPlan,
     /// The subscriptions to be changed, and what is to be remembered of them.

@@ -207,7 +207,14 @@ impl Beginning {
 /// How much a run has done to either side.
 pub(super) fn changes(report: &Report) -> u64 {
     let of = |side: &crate::engine::event::SideReport| {
-        side.copied + side.flagged + side.expunged + side.created + side.deleted + side.renamed + side.subscriptions
+        side.copied
+            + side.moved
+            + side.flagged
+            + side.expunged
+            + side.created
+            + side.deleted
+            + side.renamed
+            + side.subscriptions
     };
     of(&report.sides.local) + of(&report.sides.remote)
 }
