@@ -159,28 +159,26 @@ fn flags_of(tasks: &[Task], from: Side, into: MailboxKey, uid: Uid, pair: &Pair)
 pub(super) async fn relocate(run: &mut Run<'_>, jobs: &mut [Job], transfers: Vec<Transfer>) -> Result<(), Halt> {
     for transfer in transfers {
         let Transfer { from, out_of, into, messages } = transfer;
-        let pass = match Pass::of(jobs, from, out_of, into) {
-            Some(pass) => pass,
-            None => {
-                give_back(jobs, from, out_of, into, &messages);
-                continue;
-            }
+        let stay = match Pass::of(jobs, from, out_of, into) {
+            Some(pass) => pass.carry(run, jobs, messages).await?,
+            None => messages,
         };
-        let stay = pass.carry(run, jobs, messages).await?;
-        give_back(jobs, from, out_of, into, &stay);
+        give_back(run, jobs, &Transfer { from, out_of, into, messages: stay });
     }
     Ok(())
 }
 
 /// What is not moved is copied, and expunged where it was.
-fn give_back(jobs: &mut [Job], from: Side, out_of: MailboxKey, into: MailboxKey, messages: &[Mover]) {
+fn give_back(run: &mut Run<'_>, jobs: &mut [Job], transfer: &Transfer) {
+    let Transfer { from, out_of, into, messages } = transfer;
     for job in jobs {
-        if job.task.key == into {
-            job.task.plan.copies[from].extend(messages.iter().map(|message| message.uid));
+        if job.task.key == *into {
+            job.task.plan.copies[*from].extend(messages.iter().map(|message| message.uid));
         }
-        if job.task.key == out_of {
+        if job.task.key == *out_of && !messages.is_empty() {
             let expunges = messages.iter().map(|message| (message.id, message.pair.uids[from.other()]));
             job.task.plan.expunges[from.other()].extend(expunges);
+            run.note_conflicts(&job.task);
         }
     }
 }

@@ -177,14 +177,17 @@ impl Run<'_> {
                 self.note_what_a_task_holds_back(task, side);
             }
         }
-        for task in &plan.mailboxes {
-            for (expunged_on, id) in &task.plan.conflicts {
-                let uid = task.plan.expunges[expunged_on.other()].get(id);
-                let Some(uid) = uid else { continue };
-                let conflict = Conflict { mailbox: task.name.clone(), expunged_on: *expunged_on, uid: *uid };
-                if !self.report.conflicts.contains(&conflict) {
-                    self.report.conflicts.push(conflict);
-                }
+        plan.mailboxes.iter().for_each(|task| self.note_conflicts(task));
+    }
+
+    /// Names the messages that are expunged although the other side has changed them.
+    pub(super) fn note_conflicts(&mut self, task: &Task) {
+        for (expunged_on, id) in &task.plan.conflicts {
+            let uid = task.plan.expunges[expunged_on.other()].get(id);
+            let Some(uid) = uid else { continue };
+            let conflict = Conflict { mailbox: task.name.clone(), expunged_on: *expunged_on, uid: *uid };
+            if !self.report.conflicts.contains(&conflict) {
+                self.report.conflicts.push(conflict);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::memory::{Fuse, Observer};
 use super::world::{Choices, World, changes};
 use crate::engine::fault::{Fault, plant};
 
-const OBSERVERS: [Both<Observer>; 3] = [
+pub(super) const OBSERVERS: [Both<Observer>; 3] = [
     Both { local: Observer::Qresync, remote: Observer::Qresync },
     Both { local: Observer::Full, remote: Observer::Qresync },
     Both { local: Observer::Qresync, remote: Observer::Full },
@@ -14,16 +14,16 @@ const OBSERVERS: [Both<Observer>; 3] = [
 
 /// What was tried, and what went wrong first.
 #[derive(Default)]
-struct Tally {
-    scenarios: u32,
+pub(super) struct Tally {
+    pub(super) scenarios: u32,
     /// The scenarios in which a run was cut off.
     cut_off: u32,
-    failures: u32,
-    first: String,
+    pub(super) failures: u32,
+    pub(super) first: String,
 }
 
 impl Tally {
-    fn count(&mut self, world: &World, scenario: impl FnOnce() -> String, problem: Option<String>) {
+    pub(super) fn count(&mut self, world: &World, scenario: impl FnOnce() -> String, problem: Option<String>) {
         self.scenarios += 1;
         self.cut_off += u32::from(world.cuts > 0);
         if let Some(problem) = problem {
@@ -34,7 +34,7 @@ impl Tally {
         }
     }
 
-    fn expect_none(&self, what: &str) {
+    pub(super) fn expect_none(&self, what: &str) {
         let Tally { scenarios, cut_off, failures, .. } = self;
         println!("{what}: {scenarios} scenarios, {cut_off} cut off, {failures} failures");
         assert_eq!(self.failures, 0, "{what}: {}", self.first);
@@ -43,19 +43,19 @@ impl Tally {
 
 /// How many scenarios are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
+pub(super) enum Depth {
     Everything,
     FirstFailure,
 }
 
 impl Depth {
-    fn goes_on(self, tally: &Tally) -> bool {
+    pub(super) fn goes_on(self, tally: &Tally) -> bool {
         self == Depth::Everything || tally.failures == 0
     }
 }
 
 /// Runs until nothing is left to do, and catches what the world says of it.
-fn settles(world: &mut World) -> Result<(), String> {
+pub(super) fn settles(world: &mut World) -> Result<(), String> {
     let quiet = std::panic::AssertUnwindSafe(|| world.runs_until_quiet());
     std::panic::catch_unwind(quiet).map_err(|panic| match panic.downcast::<String>() {
         Ok(text) => *text,
