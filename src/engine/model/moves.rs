@@ -159,6 +159,22 @@ fn act(world: &World, side: Side, deed: Deed) -> Contents {
     }
 }
 
+/// How many steps a run takes that carries it over.
+fn steps(manner: Manner, deed: Deed) -> usize {
+    let mut world = world(manner);
+    act(&world, manner.side, deed);
+    *world.fuse.lock().unwrap() = Fuse::default();
+    world.run().unwrap();
+    let steps = world.fuse.lock().unwrap().steps;
+    steps as usize
+}
+
+/// Every deed on every manner, with the steps of the run that carries it over.
+fn every_deed() -> Vec<(Manner, Deed, usize)> {
+    let all = MANNERS.into_iter().flat_map(|manner| DEEDS.map(|deed| (manner, deed)));
+    all.map(|(manner, deed)| (manner, deed, steps(manner, deed))).collect()
+}
+
 /// What is wrong with what the sides hold.
 fn problem(
     world: &World,
@@ -203,14 +219,14 @@ fn flags_of(deed: Deed) -> Vec<(&'static str, u32, &'static str)> {
 fn cut_off_anywhere(depth: Depth) -> Tally {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
+    let every_deed = every_deed();
     while depth.goes_on(&tally) && choices.another() {
-        let manner = MANNERS[choices.one_of(4)];
+        let (manner, deed, steps) = every_deed[choices.one_of(every_deed.len())];
         let side = manner.side;
-        let deed = DEEDS[choices.one_of(DEEDS.len())];
         let mut world = world(manner);
         let mut expected = act(&world, side, deed);
         let mut flags = flags_of(deed);
-        let crash = choices.one_of(34) as u32;
+        let crash = choices.one_of(steps + 1) as u32;
         let ended = world.run_until(crash);
         let after = choices.one_of(if ended { 1 } else { 3 });
         let place = expected.keys().copied().find(|name| *name != "a" && expected[name].contains(&3));
@@ -255,13 +271,13 @@ fn planted_faults_in_moving_are_caught() {
 fn s036_a_move_that_is_refused_half_way_loses_and_doubles_nothing() {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
+    let every_deed = every_deed();
     while choices.another() {
-        let manner = MANNERS[choices.one_of(4)];
+        let (manner, deed, steps) = every_deed[choices.one_of(every_deed.len())];
         let side = manner.side;
-        let deed = DEEDS[choices.one_of(DEEDS.len())];
         let mut world = world(manner);
         let expected = act(&world, side, deed);
-        let refused = choices.one_of(34) as u32 + 1;
+        let refused = choices.one_of(steps) as u32 + 1;
         *world.fuse.lock().unwrap() = Fuse { refuse_at: Some(refused), ..Fuse::default() };
         let report = world.run();
         world.now += 7 * 24 * 3600;
