@@ -15,7 +15,7 @@ use interimap::mail::{
     Both, Checkpoint, Fingerprint, FlagSet, HeaderDigest, InternalDate, MailboxId, MailboxName, ModSeq, Side,
     Subscription, Uid, UidSet, UidValidity,
 };
-use interimap::plan::{Intent, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
+use interimap::plan::{Answer, Intent, Lifted, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
 use interimap::state::{Change, Error, LastRun, Moment, State};
 use rusqlite::Connection;
 
@@ -55,11 +55,16 @@ fn intent(from: Side, number: u32) -> Intent {
         fingerprint: fingerprint(number),
         target_uid_validity: validity(7),
         floor: uid(9),
+        answer: Answer::Awaited,
     }
 }
 
 fn skipped(side: Side, number: u32, why: SkipReason) -> Skipped {
     Skipped { side, uid: uid(number), why, attempts: 1, last_attempt: 1_700_000_000 }
+}
+
+fn lifted(side: Side, number: u32) -> Lifted {
+    Lifted { side, uid: uid(number), uid_validity: validity(7) }
 }
 
 fn identity() -> Both<String> {
@@ -96,6 +101,7 @@ fn filled(path: &Path, pairs: u32) -> MailboxKey {
         change.set_mailbox_id(key, Side::Remote, MailboxId::new("M1").as_ref())?;
         change.add_intent(key, &intent(Side::Remote, 1))?;
         change.skip(key, &skipped(Side::Local, 1, SkipReason::Policy))?;
+        change.lift(key, &lifted(Side::Remote, 1))?;
         change.set_last_run(&LastRun { started: 1, finished: 2, result: "in line".to_owned() })?;
         Ok(key)
     });
@@ -110,6 +116,7 @@ fn read_all(state: &State) -> Result<(Vec<Remembered>, usize), Error> {
         rows += state.pairs(mailbox.key)?.len();
         rows += state.intents(mailbox.key)?.len();
         rows += state.skipped(mailbox.key)?.len();
+        rows += state.lifted(mailbox.key)?.len();
     }
     state.last_run()?;
     Ok((remembered, rows))
@@ -255,6 +262,7 @@ fn intents_come_back_until_they_are_dropped() {
         flags: FlagSet::parse("\\Seen $x"),
         target_uid_validity: validity(u32::MAX),
         floor: Uid::MAX,
+        answer: Answer::Taken,
         ..intent(Side::Local, u32::MAX)
     };
     let table = [
@@ -267,6 +275,10 @@ fn intents_come_back_until_they_are_dropped() {
     let of_key: BTreeMap<_, _> =
         ids.into_iter().zip(table.each_ref().map(|(_, intent)| intent.clone())).take(3).collect();
     assert_eq!(state.intents(key).unwrap(), of_key);
+    for answer in [Answer::Taken, Answer::Awaited] {
+        state.commit(|change| change.set_answer(ids[0], answer)).unwrap();
+        assert_eq!(state.intents(key).unwrap()[&ids[0]].answer, answer);
+    }
     state.commit(|change| change.drop_intent(ids[1])).unwrap();
     assert_eq!(state.intents(key).unwrap().into_keys().collect::<Vec<_>>(), [ids[0], ids[2]]);
     state.commit(|change| change.drop_intents(key)).unwrap();
@@ -293,7 +305,8 @@ fn messages_left_out_come_back_with_the_reason() {
     assert_eq!(state.skipped(key).unwrap(), table);
     assert_eq!(state.remembered().unwrap().remove(0).skipped, Both { local: 2, remote: 1 });
 
-    for again in [skipped(Side::Local, 1, refused("too big")), skipped(Side::Local, 1, SkipReason::Policy)] {
+    let others = [SkipReason::Kept, SkipReason::Merged, SkipReason::Unfound, refused("too big"), SkipReason::Policy];
+    for again in others.map(|why| skipped(Side::Local, 1, why)) {
         state.commit(|change| change.skip(key, &again)).unwrap();
         assert_eq!(state.skipped(key).unwrap().first(), Some(&again));
     }
@@ -303,6 +316,26 @@ fn messages_left_out_come_back_with_the_reason() {
     state.commit(|change| change.unskip_all(key, Side::Local)).unwrap();
     assert_eq!(state.skipped(key).unwrap(), table[2..]);
     assert_eq!(state.remembered().unwrap().remove(0).skipped, Both { local: 0, remote: 1 });
+}
+
+#[test]
+fn lifted_marks_come_back_until_they_are_dropped() {
+    let (mut state, key) = with_mailbox();
+    let table = [
+        lifted(Side::Local, 1),
+        Lifted { uid_validity: validity(u32::MAX), ..lifted(Side::Local, u32::MAX) },
+        lifted(Side::Remote, 1),
+    ];
+    state.commit(|change| table.iter().rev().try_for_each(|row| change.lift(key, row))).unwrap();
+    assert_eq!(state.lifted(key).unwrap(), table);
+    assert_eq!(state.remembered().unwrap().remove(0).lifted, 3);
+    let anew = Lifted { uid_validity: validity(8), ..table[0] };
+    state.commit(|change| change.lift(key, &anew)).unwrap();
+    assert_eq!(state.lifted(key).unwrap(), [anew, table[1], table[2]]);
+    state.commit(|change| change.drop_lifted(key, Side::Local)).unwrap();
+    assert_eq!(state.lifted(key).unwrap(), table[2..]);
+    state.commit(|change| change.forget_mailbox(key)).unwrap();
+    assert_eq!(state.lifted(key).unwrap(), []);
 }
 
 #[test]
@@ -743,6 +776,9 @@ fn s134_a_row_that_is_never_written_is_not_read_as_another() {
         ("no UIDVALIDITY", "UPDATE checkpoint SET uid_validity = 0"),
         ("a mod-sequence below 0", "UPDATE checkpoint SET highest_modseq = -1"),
         ("a third side", "UPDATE intent SET source = 'middle'"),
+        ("an answer that is none", "UPDATE intent SET answer = 'perhaps'"),
+        ("fewer lifted marks than were written", "UPDATE mailbox SET lifted = 2"),
+        ("a lifted mark of no UIDVALIDITY", "UPDATE lifted SET uid_validity = 0"),
         ("no floor", "UPDATE intent SET floor = 0"),
         ("a reason that is none", "UPDATE skipped SET why = 'mood'"),
         ("a refusal without words", "UPDATE skipped SET why = 'refused', words = NULL"),
@@ -777,6 +813,10 @@ fn the_tables_refuse_what_the_code_takes_for_granted() {
         "UPDATE pair SET mailbox = mailbox",
         "UPDATE intent SET source = 'middle'",
         "UPDATE intent SET mailbox = mailbox",
+        "UPDATE intent SET answer = 'perhaps'",
+        "UPDATE lifted SET side = 'local'",
+        "UPDATE lifted SET uid = 0",
+        "UPDATE lifted SET uid_validity = 4294967296",
         "UPDATE skipped SET side = 'remote'",
         "UPDATE skipped SET words = 'x'",
         "UPDATE skipped SET why = 'refused'",
@@ -841,7 +881,12 @@ fn s134_after_a_sudden_end_the_whole_file_is_checked() {
 
 #[test]
 fn after_a_sudden_end_rows_have_to_belong_together() {
-    for sql in ["DELETE FROM mailbox", "UPDATE mailbox SET pairs = pairs + 1", "DELETE FROM skipped"] {
+    for sql in [
+        "DELETE FROM mailbox",
+        "UPDATE mailbox SET pairs = pairs + 1",
+        "UPDATE mailbox SET lifted = lifted + 1",
+        "DELETE FROM skipped",
+    ] {
         let (directory, path) = place();
         filled(&path, 10);
         let raw = Connection::open(&path).unwrap();
@@ -922,7 +967,7 @@ fn migrations() -> Vec<(PathBuf, String)> {
     files.into_iter().map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect()
 }
 
-/// Makes the file that a run with the first `version` migrations would have left, with one mailbox and one pair in it.
+/// Makes the file that a run with the first `version` migrations would have left, with something in every table.
 fn made_by(version: usize, path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let raw = Connection::open(path).unwrap();
@@ -934,7 +979,15 @@ fn made_by(version: usize, path: &Path) {
     raw.execute_batch(
         "INSERT INTO mailbox (name) VALUES ('INBOX');
          INSERT INTO pair (mailbox, local_uid, remote_uid, flags, size, internal_date, header)
-         VALUES (1, 5, 6, '\\Seen', 100, 0, zeroblob(16));",
+         VALUES (1, 5, 6, '\\Seen', 100, 0, zeroblob(16));
+         INSERT INTO checkpoint (mailbox, side, uid_validity, uid_next) VALUES (1, 'local', 7, 6);
+         INSERT INTO mailbox_id (mailbox, side, id) VALUES (1, 'remote', 'M1');
+         INSERT INTO intent (mailbox, source, source_uid, flags, size, internal_date, header,
+                             target_uid_validity, floor)
+         VALUES (1, 'remote', 8, '', 100, 0, zeroblob(16), 7, 6);
+         INSERT INTO skipped (mailbox, side, uid, why, words, attempts, last_attempt)
+         VALUES (1, 'local', 9, 'refused', 'too big', 2, 3), (1, 'local', 10, 'policy', NULL, 0, 0),
+                (1, 'remote', 11, 'kept', NULL, 0, 0);",
     )
     .unwrap();
     for side in Side::BOTH {
@@ -952,11 +1005,40 @@ fn a_state_of_every_earlier_version_opens_with_all_that_it_remembers() {
         assert!(file.file_name().unwrap().to_str().unwrap().starts_with(&number), "{file:?}");
         let (_directory, path) = place();
         made_by(version, &path);
-        let state = open(&path);
+        // As a power cut would leave it: the whole file is checked before it is migrated.
+        fs::write(format!("{}-wal", path.display()), "").unwrap();
+        let mut state = open(&path);
         let remembered = state.remembered().unwrap().remove(0);
         assert_eq!((remembered.name.as_str(), remembered.pairs), ("INBOX", 1), "version {version}");
+        assert_eq!((remembered.intents, remembered.lifted), (1, 0), "version {version}");
+        assert_eq!(remembered.skipped, Both { local: 2, remote: 1 }, "version {version}");
+        assert!(remembered.checkpoints.local.is_some() && remembered.ids.remote.is_some(), "version {version}");
         let pair = state.pairs(remembered.key).unwrap().into_values().next().unwrap();
         assert_eq!(pair.uids, Both { local: uid(5), remote: uid(6) }, "version {version}");
+        let intent = state.intents(remembered.key).unwrap().into_values().next().unwrap();
+        assert_eq!((intent.uid, intent.answer), (uid(8), Answer::Awaited), "version {version}");
+        let skipped = state.skipped(remembered.key).unwrap();
+        let reasons: Vec<_> = skipped.iter().map(|row| (row.uid.get(), &row.why, row.attempts)).collect();
+        let refused = SkipReason::Refused("too big".to_owned());
+        let wanted = [(9, &refused, 2), (10, &SkipReason::Policy, 0), (11, &SkipReason::Kept, 0)];
+        assert_eq!(reasons, wanted, "version {version}");
+        // What is new since takes rows, and the counters go on.
+        let merged = Skipped { side: Side::Remote, ..self::skipped(Side::Local, 12, SkipReason::Merged) };
+        state
+            .commit(|change| {
+                change.skip(remembered.key, &merged)?;
+                change.unskip(remembered.key, Side::Local, uid(9))?;
+                change.lift(remembered.key, &lifted(Side::Local, 1))
+            })
+            .unwrap();
+        let now = state.remembered().unwrap().remove(0);
+        assert_eq!((now.skipped, now.lifted), (Both { local: 1, remote: 2 }, 1), "version {version}");
+        drop(state);
+        // A copy of what was is kept, and opens like the original.
+        if version < migrations.len() {
+            let copy = PathBuf::from(format!("{}.v{version}-before-v{}", path.display(), migrations.len()));
+            assert_eq!(open(&copy).skipped(remembered.key).unwrap().len(), 3, "version {version}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::engine::mailbox::Wish;
 use crate::engine::{self, AccountPlan, Order, Scrutiny, Step};
 use crate::mail::{Both, MailboxKind, Side};
-use crate::plan::{Choice, Policy, SkipReason};
+use crate::plan::{Choice, Policy};
 use crate::report::{
     self, CheckedSide, Comparison, Invocation, Kind, MailboxRow, Mailboxes, Notice, Rehearsal, Status, Weight,
     shell_quoted,
@@ -524,11 +524,11 @@ fn known(
     let mut mailboxes = Vec::new();
     let remembered = state.remembered()?;
     for remembered in &remembered {
-        // What the configuration leaves out is not worth a word; what a side refused is.
+        // What the configuration leaves out is not worth a word; what a side did not take is.
         let mut skipped = Both::default();
         if remembered.skipped != Both::default() {
             for left_out in state.skipped(remembered.key)? {
-                skipped[left_out.side] += u64::from(matches!(left_out.why, SkipReason::Refused(_)));
+                skipped[left_out.side] += u64::from(left_out.why.words().is_some());
             }
         }
         let row = rows.iter().flatten().find(|row| row.name == remembered.name);
@@ -562,7 +562,7 @@ fn of_row(
     MailboxRow {
         name,
         pairs: remembered.map_or(0, |remembered| remembered.pairs),
-        pending: remembered.map_or(0, |remembered| remembered.intents),
+        pending: remembered.map_or(0, |remembered| remembered.intents + remembered.lifted),
         skipped,
         last_success: remembered.and_then(|remembered| remembered.last_success),
         now: row.map(|row| Both::from_fn(|side| compare(side, row))),

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use crate::mail::{Fingerprint, HeaderDigest, MailboxName, Side, Uid, UidSet};
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, SkipReason, Skipped};
-use crate::state::State;
+use crate::mail::{Checkpoint, Fingerprint, FlagSet, HeaderDigest, MailboxName, Side, Uid, UidSet};
+use crate::plan::{Answer, Intent, IntentId, MailboxKey, Pair, SkipReason, Skipped};
+use crate::state::{self, Change, State};
 use crate::store::{self, Appended, Body, Fetched, Message, Reach, Store};
 
 use super::event::{Event, Listener, SideReport};
 use super::execute::Settled;
 use super::fault::{Fault, is_planted};
-use super::settle::both;
+use super::look::Trip;
+use super::settle::{both, settle_taken};
 use super::task::Sight;
 use super::{Halt, Run};
 
@@ -41,6 +42,7 @@ pub(super) struct Copying<'a> {
 /// Copies messages. What is refused is remembered with its reason; what is gone by now is not missed.
 pub(super) async fn copy(run: &mut Run<'_>, copying: &Copying<'_>) -> Result<Settled, Halt> {
     let mut settled = Settled::Yes;
+    let mut untold = 0;
     let uids: Vec<Uid> = copying.uids.iter().collect();
     for uids in uids.chunks(ASKED_AT_ONCE) {
         let uids: UidSet = uids.iter().copied().collect();
@@ -57,12 +59,14 @@ pub(super) async fn copy(run: &mut Run<'_>, copying: &Copying<'_>) -> Result<Set
             report: &mut run.report.sides[copying.from.other()],
             settled: Settled::Yes,
             delivered: UidSet::new(),
+            untold: 0,
             failure: None,
         };
         // A source that fails lets the batch in hand be finished; a target that fails ends both at once.
         let fetching = async { Ok::<_, Halt>(source.fetch(&copying.source.scope, &uids, deliver).await) };
         let (fetched, ()) = tokio::try_join!(fetching, appending.all(delivered))?;
         settled = settled.and(appending.settled);
+        untold += appending.untold;
         // What did not come may be gone, which the next look will tell; silence alone is no proof of it.
         if !uids.difference(&appending.delivered).is_empty() {
             settled = settled.and(Settled::Moved);
@@ -80,13 +84,44 @@ pub(super) async fn copy(run: &mut Run<'_>, copying: &Copying<'_>) -> Result<Set
             break;
         }
     }
-    Ok(settled)
+    if untold == 0 {
+        return Ok(settled);
+    }
+    match settle_taken(run, copying).await {
+        Ok(taken) => Ok(settled.and(taken)),
+        Err(Trip::Mailbox) => Ok(Settled::No),
+        Err(Trip::Halt(halt)) => Err(halt),
+    }
+}
+
+/// Has every message of the source looked at again. Of one that had been left out before, nothing is reported any more,
+/// although the target does not bear all its flags yet.
+pub(super) fn leave_no_flag_behind(change: &Change<'_>, copying: &Copying<'_>) -> Result<(), state::Error> {
+    let start = Checkpoint::start_of(copying.source.scope.uid_validity);
+    change.set_checkpoint(copying.key, copying.from, Some(start))
 }
 
 /// How often each message of the mailbox has been refused before.
 fn attempts(state: &State, copying: &Copying<'_>) -> Result<BTreeMap<Uid, u32>, Halt> {
     let skipped = state.skipped(copying.key)?;
     Ok(skipped.into_iter().filter(|row| row.side == copying.from).map(|row| (row.uid, row.attempts)).collect())
+}
+
+/// What becomes of an intent.
+enum Fate {
+    /// Its message is there.
+    Arrived(Pair),
+    /// Its message is there, but it is not known where.
+    Taken,
+    /// Its message was not taken, for this reason.
+    LeftOut(Skipped),
+    /// Its message was not taken, and none would have been.
+    NotDone,
+}
+
+/// Whether a server that keeps one copy of equal messages could take these for equal.
+fn is_same(owner: &Fingerprint, print: &Fingerprint) -> bool {
+    owner.header == print.header && owner.header != HeaderDigest::of(b"")
 }
 
 struct Appending<'a> {
@@ -100,6 +135,8 @@ struct Appending<'a> {
     settled: Settled,
     /// The messages of which something came.
     delivered: UidSet,
+    /// How many the target took without saying where they are.
+    untold: u64,
     /// What ends the copying into this mailbox.
     failure: Option<store::Error>,
 }
@@ -181,61 +218,69 @@ impl Appending<'_> {
             fingerprint,
             target_uid_validity: self.copying.target.scope.uid_validity,
             floor: self.copying.target.status.uid_next,
+            answer: Answer::Awaited,
         }
     }
 
     fn remember(&mut self, intents: Vec<Intent>, ids: Vec<IntentId>, appended: Vec<Appended>) -> Result<(), Halt> {
         let Copying { key, name, from, .. } = *self.copying;
         let target = from.other();
-        let claimed: UidSet = appended
-            .iter()
-            .filter_map(|appended| match appended {
-                Appended::At { uid, .. } => Some(*uid),
-                Appended::Somewhere | Appended::Refused(_) => None,
-            })
-            .collect();
-        // A UID that is somebody else's, or from before, is no answer to this append (CVE-2021-3578).
-        let taken: UidSet =
-            self.state.pairs_touching(key, target, &claimed)?.values().map(|pair| pair.uids[target]).collect();
+        let mut owners = self.owners(&appended)?;
         let mut arrived = Vec::new();
-        let mut pairs: Vec<(IntentId, Pair)> = Vec::new();
-        let mut refused: Vec<(IntentId, Uid, Option<String>)> = Vec::new();
+        let mut fates: Vec<(IntentId, Fate)> = Vec::new();
+        let mut lacking = UidSet::new();
         for ((intent, id), appended) in intents.into_iter().zip(ids).zip(appended) {
-            match appended {
-                Appended::At { uid, .. } if uid >= intent.floor && !taken.contains(uid) => {
-                    arrived.push(intent.fingerprint.size);
-                    let pair = Pair {
-                        uids: both(from, intent.uid, uid),
-                        flags: intent.flags,
-                        fingerprint: intent.fingerprint,
-                    };
-                    pairs.push((id, pair));
+            let Intent { uid: source, flags, fingerprint, floor, .. } = intent;
+            let fate = match appended {
+                Appended::At { uid, .. } if owners.get(&uid).is_some_and(|owner| is_same(owner, &fingerprint)) => {
+                    Fate::LeftOut(self.skipped(source, SkipReason::Merged))
+                }
+                // A UID that is somebody else's, or from before, is no answer to this append (CVE-2021-3578).
+                Appended::At { uid, flags: borne } if uid >= floor && !owners.contains_key(&uid) => {
+                    owners.insert(uid, fingerprint);
+                    arrived.push(fingerprint.size);
+                    let kept: FlagSet = flags.intersection(&borne);
+                    if kept != flags {
+                        lacking.insert(source);
+                        self.settled = self.settled.and(Settled::Moved);
+                    }
+                    Fate::Arrived(Pair { uids: both(from, source, uid), flags: kept, fingerprint })
                 }
                 // It is there, and its intent will find it.
-                Appended::At { .. } | Appended::Somewhere => self.settled = Settled::No,
+                Appended::At { .. } | Appended::Somewhere => {
+                    arrived.push(fingerprint.size);
+                    self.untold += 1;
+                    Fate::Taken
+                }
                 Appended::Refused(error) if error.reach == Reach::Message => {
-                    refused.push((id, intent.uid, Some(error.text)));
+                    Fate::LeftOut(self.skipped(source, SkipReason::Refused(error.text)))
                 }
                 Appended::Refused(error) => {
-                    refused.push((id, intent.uid, None));
                     self.settled = Settled::No;
                     self.failure.get_or_insert(error);
+                    Fate::NotDone
                 }
-            }
+            };
+            fates.push((id, fate));
         }
-        let skipped: Vec<(IntentId, Option<Skipped>)> =
-            refused.into_iter().map(|(id, uid, reason)| (id, reason.map(|reason| self.skipped(uid, reason)))).collect();
+        let (attempts, copying) = (self.attempts, self.copying);
         self.state.commit(|change| {
-            for (id, pair) in &pairs {
-                change.drop_intent(*id)?;
-                change.add_pair(key, pair)?;
-                change.unskip(key, from, pair.uids[from])?;
+            if lacking.iter().any(|uid| attempts.contains_key(&uid)) {
+                leave_no_flag_behind(change, copying)?;
             }
-            for (id, skipped) in &skipped {
-                change.drop_intent(*id)?;
-                skipped.iter().try_for_each(|skipped| change.skip(key, skipped))?;
-            }
-            Ok(())
+            fates.iter().try_for_each(|(id, fate)| match fate {
+                Fate::Arrived(pair) => {
+                    change.drop_intent(*id)?;
+                    change.add_pair(key, pair)?;
+                    change.unskip(key, from, pair.uids[from])
+                }
+                Fate::Taken => change.set_answer(*id, Answer::Taken),
+                Fate::LeftOut(skipped) => {
+                    change.drop_intent(*id)?;
+                    change.skip(key, skipped)
+                }
+                Fate::NotDone => change.drop_intent(*id),
+            })
         })?;
         for octets in arrived {
             self.report.copied += 1;
@@ -245,14 +290,25 @@ impl Appending<'_> {
         Ok(())
     }
 
+    /// Who has the UIDs that were answered already.
+    fn owners(&self, appended: &[Appended]) -> Result<BTreeMap<Uid, Fingerprint>, Halt> {
+        let target = self.copying.from.other();
+        let uid = |appended: &Appended| match appended {
+            Appended::At { uid, .. } => Some(*uid),
+            Appended::Somewhere | Appended::Refused(_) => None,
+        };
+        let claimed: UidSet = appended.iter().filter_map(uid).collect();
+        let pairs = self.state.pairs_touching(self.copying.key, target, &claimed)?;
+        Ok(pairs.into_values().map(|pair| (pair.uids[target], pair.fingerprint)).collect())
+    }
+
     fn leave_out(&mut self, uid: Uid, reason: String) -> Result<(), Halt> {
-        let (key, skipped) = (self.copying.key, self.skipped(uid, reason));
+        let (key, skipped) = (self.copying.key, self.skipped(uid, SkipReason::Refused(reason)));
         Ok(self.state.commit(|change| change.skip(key, &skipped))?)
     }
 
-    fn skipped(&self, uid: Uid, reason: String) -> Skipped {
+    fn skipped(&self, uid: Uid, why: SkipReason) -> Skipped {
         let attempts = self.attempts.get(&uid).copied().unwrap_or(0).saturating_add(1);
-        let why = SkipReason::Refused(reason);
         Skipped { side: self.copying.from, uid, why, attempts, last_attempt: self.now }
     }
 }

@@ -246,6 +246,10 @@ pub enum TroubleCause {
     Name,
     /// A mailbox could not be brought in line for what it holds (an ambiguous rename, a deletion that was refused).
     Mailbox,
+    /// Messages that others have marked as deleted would have been expunged along (no UIDPLUS).
+    Marked,
+    /// A side does not keep flags that it was given.
+    Unkept,
     /// The sides kept changing, or contradicted themselves, while we looked.
     Unsettled,
 }

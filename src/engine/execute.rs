@@ -10,7 +10,7 @@ use super::copy::{Copying, copy};
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
 use super::fault::{Fault, is_planted};
 use super::task::{SideView, Sight, Task};
-use super::{AccountPlan, Halt, Run, moves, tree};
+use super::{AccountPlan, Halt, Run, lift, moves, tree};
 
 /// Whether everything that was planned for a mailbox is done, so that a checkpoint may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ impl Settled {
 pub(super) struct Job {
     pub(super) task: Task,
     pub(super) settled: Settled,
+    /// What a side was given and does not keep: no checkpoint may follow, but another look would find the same.
+    unkept: Both<FlagSet>,
     /// Whether a side was changed.
     pub(super) touched: bool,
     /// The pairs whose expunge is the rest of a move.
@@ -91,7 +93,12 @@ struct Created {
 impl Job {
     fn new(task: Task) -> Job {
         let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
-        Job { task, settled, touched: false, left_behind: BTreeSet::new() }
+        Job { task, settled, unkept: Both::default(), touched: false, left_behind: BTreeSet::new() }
+    }
+
+    /// Whether a checkpoint may follow.
+    fn is_done(&self) -> bool {
+        self.settled == Settled::Yes && self.unkept == Both::default()
     }
 }
 
@@ -260,19 +267,24 @@ async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
     for reflag in &reflags {
         let end = end_of(reflag, &stored);
         job.settled = job.settled.and(end.settled);
-        if let (Some(flags), Some(local), Some(remote)) =
+        if let (Some(end_flags), Some(local), Some(remote)) =
             (end.flags, job.task.sides.local.seen(), job.task.sides.remote.seen())
         {
             let holds = Both { local: &local.permanent_flags, remote: &remote.permanent_flags };
-            let flags = agreed(&reflag.base, flags.as_ref(), holds);
-            if flags != reflag.agreed {
+            let flags = agreed(&reflag.base, end_flags.as_ref(), holds);
+            let unkept = unkept(reflag, &end_flags);
+            if flags != reflag.agreed && unkept == Both::default() {
                 job.settled = job.settled.and(Settled::Moved);
+            }
+            for side in Side::BOTH {
+                job.unkept[side] = job.unkept[side].union(&unkept[side]);
             }
             if flags != reflag.base {
                 agreements.push((reflag.pair, flags));
             }
         }
     }
+    tell_unkept(run, job);
     run.state.commit(|change| agreements.iter().try_for_each(|(pair, flags)| change.set_flags(*pair, flags)))?;
     for side in Side::BOTH {
         let changed = stored[side].values().filter(|stored| matches!(stored, Stored::Flags(_))).count() as u64;
@@ -283,6 +295,29 @@ async fn change_flags(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
         }
     }
     halt.map_or(Ok(()), Err)
+}
+
+/// The flags that each side was given and does not bear.
+fn unkept(reflag: &Reflag, end: &Both<FlagSet>) -> Both<FlagSet> {
+    Both::from_fn(|side| reflag.changes[side].add.difference(&end[side]))
+}
+
+/// Names what a side does not keep. It is not remembered as agreed on, so it is given again by the next run.
+fn tell_unkept(run: &mut Run<'_>, job: &Job) {
+    for side in Side::BOTH.into_iter().filter(|side| !job.unkept[*side].is_empty()) {
+        let flags = &job.unkept[side];
+        run.trouble(Trouble {
+            reach: Extent::Message,
+            side: Some(side),
+            mailbox: Some(job.task.name.clone()),
+            cause: TroubleCause::Unkept,
+            text: format!(
+                "the {side} side does not keep these flags here: {flags}; they stay on the {} side, and are tried again \
+                 by the next run",
+                side.other()
+            ),
+        });
+    }
 }
 
 async fn store_flags(
@@ -333,11 +368,18 @@ async fn expunge(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
     for (side, kept) in [(Side::Local, local), (Side::Remote, remote)] {
         let kept = match kept {
             Ok(Expunged::AllBut(kept)) => kept,
-            Ok(Expunged::Blocked(marked)) => {
-                job.settled = Settled::No;
-                run.trouble(blocked(side, &job.task.name, uids[side].len(), marked.len()));
-                continue;
-            }
+            Ok(Expunged::Blocked(marked)) => match expunge_around_others(run, job, side, &uids[side], marked).await {
+                Ok(Some(kept)) => kept,
+                Ok(None) => {
+                    job.settled = Settled::No;
+                    continue;
+                }
+                Err(lost) => {
+                    job.settled = Settled::No;
+                    halt = halt.or(Some(lost));
+                    continue;
+                }
+            },
             Err(error) => {
                 job.settled = Settled::No;
                 halt = halt.or(run.store_trouble(side, Some(&job.task.name), error).err());
@@ -362,18 +404,16 @@ async fn expunge(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
     halt.map_or(Ok(()), Err)
 }
 
-/// Nothing was expunged, for others would have gone too.
-fn blocked(side: Side, name: &MailboxName, waiting: u64, marked: u64) -> Trouble {
-    Trouble {
-        reach: Extent::Mailbox,
-        side: Some(side),
-        mailbox: Some(name.clone()),
-        cause: TroubleCause::Unsettled,
-        text: format!(
-            "the {side} side cannot expunge single messages (no UIDPLUS), and {marked} other messages are marked as \
-             deleted; they were kept, and so were the {waiting} to be expunged"
-        ),
-    }
+async fn expunge_around_others(
+    run: &mut Run<'_>,
+    job: &Job,
+    side: Side,
+    uids: &UidSet,
+    marked: UidSet,
+) -> Result<Option<UidSet>, Halt> {
+    let Some(sight) = job.task.sides[side].seen() else { return Ok(None) };
+    let place = lift::Place { key: job.task.key, name: &job.task.name, side };
+    lift::expunge_around(run, place, sight, uids, marked).await
 }
 
 async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet) -> Result<Expunged, store::Error> {
@@ -386,11 +426,11 @@ async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet)
 /// Remembers what needs no command, and, if all is done, where the next run may start from: the status seen before our
 /// own writes, for somebody else's change may lie between them.
 fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
-    let Task { key, checkpoints, name: _, sides, arrived: _, plan, place } = &job.task;
+    let Task { key, checkpoints, name: _, sides, arrived: _, plan, lifted: _, place } = &job.task;
     let reached = Both::from_fn(|side| {
         let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
-        let settled = job.settled == Settled::Yes || is_planted(Fault::CheckpointDespiteFailure);
-        reached.filter(|_| settled).filter(|reached| Some(*reached) != checkpoints[side])
+        let done = job.is_done() || is_planted(Fault::CheckpointDespiteFailure);
+        reached.filter(|_| done).filter(|reached| Some(*reached) != checkpoints[side])
     });
     let left_out = |side: Side| {
         let row = move |(uid, why): (&Uid, &SkipReason)| Skipped {
@@ -426,9 +466,9 @@ fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
         if subscription.is_some() {
             change.set_subscription(*key, subscription)?;
         }
-        match job.settled {
-            Settled::Yes => change.set_last_success(*key, now),
-            Settled::No | Settled::Moved => Ok(()),
+        match job.is_done() {
+            true => change.set_last_success(*key, now),
+            false => Ok(()),
         }
     })?;
     Ok(())

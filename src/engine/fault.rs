@@ -16,6 +16,8 @@ pub(super) enum Fault {
     MoveForgetsFlags,
     /// A checkpoint although something was left undone.
     CheckpointDespiteFailure,
+    /// The marks of others forgotten before they are back.
+    LiftedMarksForgotten,
 }
 
 /// Whether that rule is broken on purpose.

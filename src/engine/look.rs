@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use crate::mail::{
-    Access, Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence, Uid, UidSet,
+    Access, Both, Checkpoint, Flag, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence,
+    Uid, UidSet,
 };
 use crate::plan::{
-    Baseline, Changes, MailboxKey, Place, Presence, Remembered, View, diff, exists_equation_holds, plan_mailbox,
+    Baseline, Changes, Lifted, MailboxKey, Place, Presence, Remembered, View, Writing, diff, exists_equation_holds,
+    plan_mailbox,
 };
 use crate::state;
 use crate::store::UidScope;
 
 use super::event::{Extent, Trouble, TroubleCause};
-use super::survey::due;
+use super::execute::Settled;
+use super::survey::{Mode, due};
 use super::task::{SideView, Sight, Task};
-use super::{Halt, Run, Scrutiny, recognize, settle};
+use super::{Halt, Run, Scrutiny, lift, recognize, settle};
 
 /// A mailbox that is being looked at.
 pub(super) struct Look {
@@ -28,6 +31,8 @@ pub(super) struct Look {
     pub(super) deeper: Both<Deeper>,
     /// The sides whose UIDs do not mean any more what is remembered.
     pub(super) uids: Both<Uids>,
+    /// The marks that are still to be put back: what is seen without them is seen as if they were there.
+    pub(super) lifted: Both<Vec<Lifted>>,
     /// Nothing more is done with it in this run.
     pub(super) given_up: bool,
 }
@@ -66,8 +71,48 @@ impl Look {
             seen: Both::default(),
             deeper: Both::default(),
             uids: Both::default(),
+            lifted: Both::default(),
             given_up: false,
         })
+    }
+
+    /// Puts marks back that a run before has lifted and left so, for they would look like somebody's change. A run that
+    /// may not write there remembers instead to see them.
+    pub(super) async fn put_marks_back(&mut self, run: &mut Run<'_>, mode: Mode) -> Result<(), Halt> {
+        if self.remembered.as_ref().is_none_or(|row| row.lifted == 0) {
+            return Ok(());
+        }
+        let rows = run.state.lifted(self.key)?;
+        for side in Side::BOTH {
+            let of_side: Vec<Lifted> = rows.iter().filter(|row| row.side == side).copied().collect();
+            if of_side.is_empty() {
+                continue;
+            }
+            if mode == Mode::Rehearse || run.policy.writing[side] == Writing::Refused {
+                self.lifted[side] = of_side;
+                continue;
+            }
+            let place = lift::Place { key: self.key, name: &self.place.name, side };
+            if lift::put_back(run, place, &self.name_on(run, side)).await? != Settled::Yes {
+                self.given_up = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the messages whose marks are still off with these marks; answers which they are.
+    fn see_lifted_marks(&mut self) -> Both<UidSet> {
+        let mut uids: Both<UidSet> = Both::default();
+        for side in Side::BOTH {
+            let Some(seen) = &mut self.seen[side] else { continue };
+            for row in self.lifted[side].iter().filter(|row| row.uid_validity == seen.status.uid_validity) {
+                if let Some(flags) = seen.messages.get_mut(&row.uid).filter(|flags| !flags.contains(&Flag::Deleted)) {
+                    flags.insert(Flag::Deleted);
+                    uids[side].insert(row.uid);
+                }
+            }
+        }
+        uids
     }
 
     fn name_on(&self, run: &Run<'_>, side: Side) -> MailboxName {
@@ -185,6 +230,7 @@ impl Look {
         if self.given_up {
             return Err(Trip::Mailbox);
         }
+        let lifted = self.see_lifted_marks();
         let scopes = Both::from_fn(|side| {
             let seen = self.seen[side].as_ref()?;
             Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
@@ -192,8 +238,11 @@ impl Look {
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
         if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
-            settle::settle(run, &found).await?;
+            for settle::Reported { side, uid, flags } in settle::settle(run, &found).await? {
+                self.see_also(side, uid, flags);
+            }
         }
+        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         if self.uids != Both::default() {
             self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
         }
@@ -235,8 +284,20 @@ impl Look {
             sides,
             arrived: changes.map(|changes| changes.arrived),
             plan,
+            lifted,
             place: self.place,
         })
+    }
+
+    /// Adds a message that its side does not report because nothing has changed there, unless it is gone.
+    fn see_also(&mut self, side: Side, uid: Uid, flags: FlagSet) {
+        let Some(seen) = &mut self.seen[side] else { return };
+        match &seen.silence {
+            Silence::Unchanged { vanished } if !vanished.contains(uid) => {
+                seen.messages.entry(uid).or_insert(flags);
+            }
+            Silence::Unchanged { .. } | Silence::Gone => {}
+        }
     }
 
     /// A pair means something only beside the UIDVALIDITY of its UIDs, so that is remembered before the first pair.

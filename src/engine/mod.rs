@@ -4,6 +4,7 @@
 mod copy;
 mod execute;
 mod fault;
+mod lift;
 mod look;
 mod moves;
 mod outlook;
@@ -201,15 +202,15 @@ impl<'a> Run<'a> {
         self.report
     }
 
-    /// Every message that was refused is named in every run, until it is not refused any more.
+    /// Every message that was left out for a reason to be told is named in every run, until it is not left out any more.
     fn collect_skipped(&mut self) -> Result<(), Halt> {
         for row in self.state.remembered()? {
             if row.skipped == Both::default() || !self.policy.selection.names(&row.name) {
                 continue;
             }
             for skipped in self.state.skipped(row.key)? {
-                if let crate::plan::SkipReason::Refused(reason) = skipped.why {
-                    let (side, uid) = (skipped.side, skipped.uid);
+                if let Some(reason) = skipped.why.words() {
+                    let (side, uid, reason) = (skipped.side, skipped.uid, reason.to_owned());
                     self.report.skipped.push(SkippedMessage { mailbox: row.name.clone(), side, uid, reason });
                 }
             }

@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Both, Checkpoint, Fingerprint, FlagSet, MailboxName, Side, Uid, UidSet};
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, PairId, find_moves};
-use crate::store::{Reach, Relocated, UidScope, Wanted};
+use crate::mail::{Both, Fingerprint, FlagSet, MailboxName, Side, Uid, UidSet};
+use crate::plan::{Answer, Intent, IntentId, MailboxKey, Pair, PairId, find_moves};
+use crate::store::{Reach, Relocated, UidScope};
 
 use super::event::Event;
 use super::execute::{Job, Settled};
 use super::fault::{Fault, is_planted};
 use super::look::Trip;
 use super::recognize::Found;
-use super::settle::{both, landed_copies};
+use super::settle::{both, landed_now};
 use super::task::{Sight, Task};
 use super::{Halt, Run};
 
@@ -261,6 +261,7 @@ impl Pass {
             fingerprint: print.copied().unwrap_or(message.pair.fingerprint),
             target_uid_validity: self.target.scope.uid_validity,
             floor: self.target.status.uid_next,
+            answer: Answer::Awaited,
         }
     }
 
@@ -322,26 +323,31 @@ impl Pass {
         }
         let side = self.from.other();
         let Some(name) = jobs.get(self.reached).map(|job| job.task.name.clone()) else { return Ok(Vec::new()) };
+        let scopes = both(self.from, Some(self.origin.scope.clone()), Some(self.target.scope.clone()));
+        let place = Found { key, name: &name, scopes: &scopes, seen: &Both::default() };
         let intents = open.iter().map(|(id, (_, intent))| (*id, intent.clone())).collect();
-        let landed: BTreeMap<IntentId, Pair> = match self.landed(run, key, &name, &intents).await {
-            Ok(landed) => landed.into_iter().collect(),
+        let landed = match landed_now(run, &place, self.from, &intents).await {
+            Ok(landed) => landed,
             Err(Trip::Halt(halt)) => return Err(halt),
             Err(Trip::Mailbox) => {
                 self.leave_open(jobs);
                 return Ok(Vec::new());
             }
         };
-        let (mut found, mut refused) = (Vec::new(), Vec::new());
+        let (mut found, mut pairs, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (mover, _)) in open {
-            match () {
-                () if landed.contains_key(&id) => found.push(mover),
-                () if relocated.refused.contains(mover.pair.uids[side]) => refused.push((id, mover)),
+            match landed.get(&id) {
+                Some(uid) => {
+                    pairs.push((id, Pair { uids: both(self.from, mover.uid, *uid), ..mover.pair.clone() }));
+                    found.push(mover);
+                }
+                None if relocated.refused.contains(mover.pair.uids[side]) => refused.push((id, mover)),
                 // It is said to be there, and will be seen at the next run perhaps.
-                () => self.leave_open(jobs),
+                None => self.leave_open(jobs),
             }
         }
         run.state.commit(|change| {
-            for (id, pair) in &landed {
+            for (id, pair) in &pairs {
                 change.drop_intent(*id)?;
                 change.add_pair(key, pair)?;
                 change.unskip(key, self.from, pair.uids[self.from])?;
@@ -350,33 +356,6 @@ impl Pass {
         })?;
         self.tell(run, jobs, &found, relocated);
         Ok(refused.into_iter().map(|(_, mover)| mover).collect())
-    }
-
-    /// What has landed for these intents.
-    async fn landed(
-        &self,
-        run: &mut Run<'_>,
-        key: MailboxKey,
-        name: &MailboxName,
-        intents: &BTreeMap<IntentId, Intent>,
-    ) -> Result<Vec<(IntentId, Pair)>, Trip> {
-        let side = self.from.other();
-        let since = Some(Checkpoint::from(self.target.status));
-        let wanted = [Wanted { name: self.target.scope.name.clone(), since }];
-        let seen = match run.stores[side].observe(&wanted).await.map(|mut seen| seen.pop()) {
-            Ok(Some(Ok(seen))) => seen,
-            Ok(None) => return Err(Trip::Mailbox),
-            Ok(Some(Err(error))) | Err(error) => return Err(run.trip(side, name, error)),
-        };
-        let scope = UidScope { name: self.target.scope.name.clone(), uid_validity: seen.status.uid_validity };
-        if scope != self.target.scope {
-            return Err(Trip::Mailbox);
-        }
-        let (mut scopes, mut sights) = (Both::default(), Both::default());
-        scopes[self.from] = Some(self.origin.scope.clone());
-        scopes[side] = Some(scope);
-        sights[side] = Some(seen);
-        landed_copies(run, &Found { key, name, scopes: &scopes, seen: &sights }, self.from, intents).await
     }
 
     /// Says what has moved. What is still where it was as well is expunged there, when everything is where it belongs.

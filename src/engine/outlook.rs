@@ -137,6 +137,10 @@ fn copies_and_flags(task: &Task) -> Vec<Step> {
         }
     }
     for side in Side::BOTH {
+        let lifted = &task.lifted[side];
+        if !lifted.is_empty() {
+            steps.push(Step { to: Some("+\\Deleted".to_owned()), ..of_messages("flag", side, task, lifted) });
+        }
         for (uids, change) in task.plan.flag_groups(side) {
             steps.push(Step { to: Some(change.to_string()), ..of_messages("flag", side, task, &uids) });
         }

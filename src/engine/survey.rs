@@ -22,7 +22,7 @@ pub(super) enum Mode {
 /// Plans a whole account.
 pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<AccountPlan, Halt> {
     let tree = tree::survey(run, mode).await?;
-    let (mailboxes, moves) = survey_places(run, &tree).await?;
+    let (mailboxes, moves) = survey_places(run, &tree, mode).await?;
     Ok(AccountPlan { tree, mailboxes, moves })
 }
 
@@ -31,13 +31,13 @@ pub(super) async fn survey_again(run: &mut Run<'_>, names: &[MailboxName]) -> Re
     let mut tree = tree::survey(run, Mode::Execute).await?;
     tree.places.retain(|place| names.contains(&place.name));
     tree.deletions.clear();
-    let (mailboxes, moves) = survey_places(run, &tree).await?;
+    let (mailboxes, moves) = survey_places(run, &tree, Mode::Execute).await?;
     Ok(AccountPlan { tree, mailboxes, moves })
 }
 
 /// Looks at every place that may have changed, in as few round trips as the sides allow, and plans each, and then
 /// what has moved among them.
-async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<(Vec<Task>, Vec<Transfer>), Halt> {
+async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<(Vec<Task>, Vec<Transfer>), Halt> {
     run.report.mailboxes = tree.places.len() as u64;
     let mut looks = Vec::new();
     for place in &tree.places {
@@ -46,6 +46,9 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan) -> Result<(Vec<Task>,
         }
     }
     run.listener.hear(Event::Listed { mailboxes: tree.places.len(), changed: looks.len() });
+    for look in &mut looks {
+        look.put_marks_back(run, mode).await?;
+    }
     observe(run, &mut looks, Depth::SinceCheckpoint).await?;
     for look in &mut looks {
         look.sample(run).await?;
@@ -83,7 +86,8 @@ fn needs_a_look(run: &Run<'_>, place: &Place) -> Result<bool, Halt> {
         (Presence::Here(_, Some(status)), Some(checkpoint)) => checkpoint.proves_unchanged(status),
         _ => false,
     };
-    if run.order.scrutiny == Scrutiny::Everything || remembered.intents > 0 || !Side::BOTH.into_iter().all(unchanged) {
+    let left_open = remembered.intents > 0 || remembered.lifted > 0;
+    if run.order.scrutiny == Scrutiny::Everything || left_open || !Side::BOTH.into_iter().all(unchanged) {
         return Ok(true);
     }
     if remembered.skipped == Both::default() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::mail::{Both, Checkpoint, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Uid};
+use crate::mail::{Both, Checkpoint, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Uid, UidSet};
 use crate::plan::{MailboxKey, MailboxPlan, Place};
 use crate::store::UidScope;
 
@@ -21,6 +21,8 @@ pub(crate) struct Task {
     pub(super) arrived: Both<BTreeMap<Uid, FlagSet>>,
     /// What is to be done.
     pub(super) plan: MailboxPlan,
+    /// The messages that are to get their `\Deleted` back, where this run may not do that.
+    pub(super) lifted: Both<UidSet>,
     /// The subscriptions to be changed, and what is to be remembered of them.
     pub(super) place: Place,
 }

@@ -42,6 +42,29 @@ pub struct Intent {
     pub target_uid_validity: UidValidity,
     /// The target's UIDNEXT at that time: the copy, if there is one, is not below it.
     pub floor: Uid,
+    /// What the target said of it.
+    pub answer: Answer,
+}
+
+/// What a target has said of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing, as far as is known: the message may be there or not.
+    Awaited,
+    /// That it took the message, but not where it is (no UIDPLUS). It is never sent again by itself.
+    Taken,
+}
+
+/// A message whose `\Deleted` was taken off, so that an EXPUNGE that is not meant for it passes it by. It is somebody
+/// else's wish, and put back before anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifted {
+    /// The side that holds it.
+    pub side: Side,
+    /// Its UID there.
+    pub uid: Uid,
+    /// The generation of that UID.
+    pub uid_validity: UidValidity,
 }
 
 /// A message that one side holds and that was not copied to the other, with the reason.
@@ -64,16 +87,19 @@ impl Skipped {
     const FIRST_PAUSE: i64 = 3600;
     const LONGEST_PAUSE: i64 = 7 * 24 * 3600;
 
-    /// Whether the message is to go to the other side at all.
+    /// Whether `repair` tries again what is not due.
     pub fn is_wanted(&self) -> bool {
-        self.why != SkipReason::Kept
+        match self.why {
+            SkipReason::Policy | SkipReason::Refused(_) | SkipReason::Merged => true,
+            SkipReason::Kept | SkipReason::Unfound => false,
+        }
     }
 
     /// Whether it is to be tried again at `now` (seconds since 1970). A time of refusal that lies in the future says
     /// nothing: the clock was wrong then, or is now.
     pub fn is_due(&self, now: i64) -> bool {
         match self.why {
-            SkipReason::Kept => false,
+            SkipReason::Kept | SkipReason::Merged | SkipReason::Unfound => false,
             SkipReason::Policy => true,
             SkipReason::Refused(_) => {
                 let doublings = self.attempts.saturating_sub(1).min(16);
@@ -93,6 +119,30 @@ pub enum SkipReason {
     Kept,
     /// A side refused it, in these words.
     Refused(String),
+    /// The other side keeps one copy of equal messages (Gmail), and has one already. Tried again by `repair`: the same
+    /// comes of it, unless that one is gone.
+    Merged,
+    /// The other side took it, but shows no such message. Never tried again, not even by `repair`: the other side may
+    /// hold it, rewritten beyond recognition, and each attempt would add another one. A message that is moved out and
+    /// back has a new UID and is a new message.
+    Unfound,
+}
+
+impl SkipReason {
+    /// The reason in words, where it is one that the user is told.
+    pub fn words(&self) -> Option<&str> {
+        match self {
+            SkipReason::Policy | SkipReason::Kept => None,
+            SkipReason::Refused(words) => Some(words),
+            SkipReason::Merged => Some(
+                "the other side keeps one copy of equal messages, and has one that belongs to another message here",
+            ),
+            SkipReason::Unfound => Some(
+                "the other side took it but shows no such message, so it is not sent again; move it to another mailbox \
+                 and back to have it sent anew",
+            ),
+        }
+    }
 }
 
 /// What is remembered of a mailbox.
@@ -114,6 +164,8 @@ pub struct Remembered {
     pub skipped: Both<u64>,
     /// How many appends are unsettled.
     pub intents: u64,
+    /// How many messages are to get their `\Deleted` back.
+    pub lifted: u64,
     /// When it was last in line, in seconds since 1970.
     pub last_success: Option<i64>,
 }
@@ -130,6 +182,8 @@ mod tests {
         for (why, attempts, after, due) in [
             (SkipReason::Policy, 0, 0, true),
             (SkipReason::Kept, 0, 1 << 40, false),
+            (SkipReason::Merged, 1, 1 << 40, false),
+            (SkipReason::Unfound, 1, 1 << 40, false),
             (refused(), 1, 3599, false),
             (refused(), 1, 3600, true),
             (refused(), 2, 7199, false),

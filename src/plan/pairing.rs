@@ -89,7 +89,48 @@ pub fn find_landed(
         likeness.certain.extend(found.certain);
         likeness.doubtful.extend(found.doubtful);
     }
+    // A server may have rewritten the size and the date; so few are looked for that all contents can be compared.
+    let known: BTreeSet<IntentId> = likeness.certain.iter().chain(&likeness.doubtful).map(|(id, _)| *id).collect();
+    let unknown = intents.iter().filter(|(id, _)| !known.contains(id)).map(|(id, intent)| (*id, intent.clone()));
+    likeness.doubtful.extend(find_rewritten(&unknown.collect(), &left));
     likeness
+}
+
+/// Finds, for appends, messages that have the header of theirs, whatever their size and date, in ascending order. For
+/// appends that the target has said it took, nothing else can be meant.
+pub fn find_rewritten(
+    intents: &BTreeMap<IntentId, Intent>,
+    candidates: &BTreeMap<Uid, Fingerprint>,
+) -> Vec<(IntentId, Uid)> {
+    let nothing_to_go_by = HeaderDigest::of(b"");
+    let mut left = candidates.clone();
+    let mut found = Vec::new();
+    let floors: BTreeSet<Uid> = intents.values().map(|intent| intent.floor).collect();
+    for floor in floors.into_iter().rev() {
+        let of_floor = intents.iter().filter(|(_, intent)| intent.floor == floor);
+        for (id, intent) in of_floor.filter(|(_, intent)| intent.fingerprint.header != nothing_to_go_by) {
+            let mut candidates = left.range(floor..);
+            let uid = candidates.find(|(_, print)| print.header == intent.fingerprint.header).map(|(uid, _)| *uid);
+            if let Some(uid) = uid {
+                left.remove(&uid);
+                found.push((*id, uid));
+            }
+        }
+    }
+    found
+}
+
+/// Takes messages that nothing is known of for appends that the target has said it took and that are found in no other
+/// way, in order: if there are as many of one as of the other, and not otherwise.
+pub fn match_in_order(
+    intents: &BTreeMap<IntentId, Intent>,
+    candidates: &BTreeMap<Uid, Fingerprint>,
+) -> Option<Vec<(IntentId, Uid)>> {
+    let floor = intents.values().map(|intent| intent.floor).min()?;
+    let candidates: Vec<Uid> = candidates.range(floor..).map(|(uid, _)| *uid).collect();
+    let fits = intents.len() == candidates.len()
+        && intents.values().zip(&candidates).all(|(intent, uid)| *uid >= intent.floor);
+    fits.then(|| intents.keys().copied().zip(candidates).collect())
 }
 
 /// Where the messages of remembered pairs are found again on sides whose UIDs have lost their meaning.
@@ -129,6 +170,7 @@ pub fn rediscover(pairs: &BTreeMap<PairId, Pair>, found: Both<Option<&BTreeMap<U
 mod tests {
     use super::*;
     use crate::mail::{FlagSet, UidValidity};
+    use crate::plan::Answer;
 
     fn print(size: u64, date: i64, header: &str) -> Fingerprint {
         let header = HeaderDigest::of(format!("Message-ID: <{header}>\r\n").as_bytes());
@@ -182,6 +224,7 @@ mod tests {
             fingerprint: print(1, 1, "a"),
             target_uid_validity: UidValidity::new(1).unwrap(),
             floor: uid(floor),
+            answer: Answer::Awaited,
         };
         for (case, floors, candidates, landed) in [
             ("below", &[5][..], &[4][..], &[][..]),
@@ -196,6 +239,71 @@ mod tests {
                 find_landed(&intents, &side(&prints)).certain.into_iter().map(|(id, uid)| (id.0, uid.get())).collect();
             found.sort();
             assert_eq!(found, landed, "{case}");
+        }
+    }
+
+    fn taken(floor: u32, print: Fingerprint) -> Intent {
+        Intent {
+            from: Side::Local,
+            uid: uid(1),
+            flags: FlagSet::new(),
+            fingerprint: print,
+            target_uid_validity: UidValidity::new(1).unwrap(),
+            floor: uid(floor),
+            answer: Answer::Taken,
+        }
+    }
+
+    fn intents(intents: &[Intent]) -> BTreeMap<IntentId, Intent> {
+        intents.iter().enumerate().map(|(at, intent)| (IntentId(at as i64), intent.clone())).collect()
+    }
+
+    #[test]
+    fn a_copy_that_was_rewritten_is_found_by_its_header() {
+        let bare = Fingerprint { header: HeaderDigest::of(b""), ..print(5, 5, "") };
+        let (a, b) = (print(1, 1, "a"), print(1, 1, "b"));
+        let of = |header: &str| print(9, 9, header);
+        for (case, ours, theirs, found) in [
+            ("another size and date", &[(5, a)][..], &[(6, of("a"))][..], &[(0, 6)][..]),
+            ("below the floor", &[(5, a)], &[(4, of("a"))], &[]),
+            ("another header", &[(5, a)], &[(6, of("b"))], &[]),
+            ("no header at all", &[(5, bare)], &[(6, Fingerprint { size: 9, ..bare })], &[]),
+            (
+                "a multiset",
+                &[(5, a), (5, b), (5, a)],
+                &[(6, of("a")), (7, of("a")), (8, of("b"))],
+                &[(0, 6), (1, 8), (2, 7)],
+            ),
+            ("the higher floor chooses first", &[(2, a), (8, a)], &[(9, of("a"))], &[(1, 9)]),
+        ] {
+            let ours: Vec<Intent> = ours.iter().map(|(floor, print)| taken(*floor, *print)).collect();
+            let sorted = |pairs: Vec<(IntentId, Uid)>| {
+                let mut rows: Vec<_> = pairs.into_iter().map(|(id, uid)| (id.0, uid.get())).collect();
+                rows.sort();
+                rows
+            };
+            assert_eq!(sorted(find_rewritten(&intents(&ours), &side(theirs))), found, "{case}");
+            let looked_into = find_landed(&intents(&ours), &side(theirs));
+            let in_doubt = if case == "no header at all" { vec![(0, 6)] } else { found.to_vec() };
+            assert_eq!((looked_into.certain.len(), sorted(looked_into.doubtful)), (0, in_doubt), "{case}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_taken_in_order_only_if_it_comes_out_even() {
+        let (a, b) = (print(1, 1, "a"), print(2, 2, "b"));
+        for (case, ours, theirs, found) in [
+            ("even", &[(5, a), (5, b)][..], &[(6, b), (9, b)][..], Some(&[(0, 6), (1, 9)][..])),
+            ("one too many", &[(5, a)], &[(6, b), (7, b)], None),
+            ("one too few", &[(5, a), (5, b)], &[(6, b)], None),
+            ("what lies below the floor does not count", &[(5, a)], &[(4, b), (6, b)], Some(&[(0, 6)])),
+            ("a floor between", &[(5, a), (8, b)], &[(6, b), (7, b)], None),
+            ("nothing", &[], &[(6, b)], None),
+        ] {
+            let ours: Vec<Intent> = ours.iter().map(|(floor, print)| taken(*floor, *print)).collect();
+            let matched = match_in_order(&intents(&ours), &side(theirs));
+            let rows = matched.map(|rows| rows.iter().map(|(id, uid)| (id.0, uid.get())).collect::<Vec<_>>());
+            assert_eq!(rows.as_deref(), found, "{case}");
         }
     }
 

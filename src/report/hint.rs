@@ -22,6 +22,13 @@ pub(super) fn hint(trouble: &Trouble, again: &Invocation) -> Option<String> {
             None => "see \"rename\" and \"mailboxes\" in interimap.toml(5)".to_owned(),
         },
         TroubleCause::Mailbox => of_mailbox(trouble, again, &sync),
+        TroubleCause::Marked => {
+            format!("expunge them there with your mail program, or take the mark off them, then run it again: {here}")
+        }
+        TroubleCause::Unkept => format!(
+            "some servers keep so many keywords a mailbox and no more; once keywords that nobody needs are taken off all \
+             messages there, run it again: {here}"
+        ),
         TroubleCause::Unsettled => {
             format!("run it again: {here}; if it stays so: {}", here.replacen("sync", "repair", 1))
         }

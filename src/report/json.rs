@@ -183,6 +183,8 @@ pub(super) fn cause_word(cause: TroubleCause) -> &'static str {
         TroubleCause::State => "state",
         TroubleCause::Name => "name",
         TroubleCause::Mailbox => "mailbox",
+        TroubleCause::Marked => "marked",
+        TroubleCause::Unkept => "unkept",
         TroubleCause::Unsettled => "unsettled",
         TroubleCause::Store(cause) => match cause {
             Cause::Unreachable => "unreachable",

@@ -404,7 +404,13 @@ Warning: work, remote side, mailbox INBOX: UID 3 was changed here and expunged o
         ];
         let mut seen = std::collections::BTreeSet::new();
         let causes = causes.map(TroubleCause::Store).into_iter();
-        for cause in causes.chain([TroubleCause::Name, TroubleCause::Mailbox, TroubleCause::Unsettled]) {
+        for cause in causes.chain([
+            TroubleCause::Name,
+            TroubleCause::Mailbox,
+            TroubleCause::Marked,
+            TroubleCause::Unkept,
+            TroubleCause::Unsettled,
+        ]) {
             for mailbox in [Some("Lists"), None] {
                 let notice = trouble_notice("work", &trouble(cause, Extent::Mailbox, mailbox), None, &again());
                 let help = notice.help.unwrap_or_else(|| panic!("{cause:?} has no hint"));

@@ -9,7 +9,7 @@ use rusqlite::{Params, Transaction};
 use super::columns::{self, Count, Why};
 use super::{Error, LastRun};
 use crate::mail::{Both, Checkpoint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid};
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, PairId, SkipReason, Skipped};
+use crate::plan::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, SkipReason, Skipped};
 
 /// The longest words of a refusal that are kept, in octets; a server may send more.
 const MAX_WORDS: usize = 4096;
@@ -149,11 +149,11 @@ impl Change<'_> {
 
     /// Remembers that a message is about to be appended; there is one intent for it at most.
     pub fn add_intent(&self, mailbox: MailboxKey, intent: &Intent) -> Result<IntentId, Error> {
-        let Intent { from, uid, flags, fingerprint, target_uid_validity, floor } = intent;
+        let Intent { from, uid, flags, fingerprint, target_uid_validity, floor, answer } = intent;
         self.insert(
             "INSERT INTO intent (mailbox, source, source_uid, flags, size, internal_date, header,
-                                 target_uid_validity, floor)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                 target_uid_validity, floor, answer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             (
                 mailbox,
                 from,
@@ -164,9 +164,15 @@ impl Change<'_> {
                 fingerprint.header,
                 target_uid_validity,
                 floor,
+                answer,
             ),
         )
         .map(IntentId)
+    }
+
+    /// Remembers what the target said of an append.
+    pub fn set_answer(&self, intent: IntentId, answer: Answer) -> Result<(), Error> {
+        self.update("UPDATE intent SET answer = ?2 WHERE id = ?1", (intent, answer))
     }
 
     /// Forgets an intent that is settled; one that is not remembered is forgotten already.
@@ -186,6 +192,8 @@ impl Change<'_> {
         let (why, words) = match why {
             SkipReason::Policy => (Why::Policy, None),
             SkipReason::Kept => (Why::Kept, None),
+            SkipReason::Merged => (Why::Merged, None),
+            SkipReason::Unfound => (Why::Unfound, None),
             SkipReason::Refused(words) => (Why::Refused, words.get(..words.floor_char_boundary(MAX_WORDS))),
         };
         self.update(
@@ -208,6 +216,22 @@ impl Change<'_> {
     /// Forgets of every message that one side holds that it was left out.
     pub fn unskip_all(&self, mailbox: MailboxKey, side: Side) -> Result<(), Error> {
         self.delete("DELETE FROM skipped WHERE mailbox = ?1 AND side = ?2", (mailbox, side))
+    }
+
+    /// Remembers that a message's `\Deleted` is about to be taken off for a while.
+    pub fn lift(&self, mailbox: MailboxKey, lifted: &Lifted) -> Result<(), Error> {
+        let Lifted { side, uid, uid_validity } = lifted;
+        self.update(
+            "INSERT INTO lifted (mailbox, side, uid, uid_validity)
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (mailbox, side, uid) DO UPDATE SET uid_validity = excluded.uid_validity",
+            (mailbox, side, uid, uid_validity),
+        )
+    }
+
+    /// Forgets which marks of one side were lifted: all of them are back, or their messages are gone.
+    pub fn drop_lifted(&self, mailbox: MailboxKey, side: Side) -> Result<(), Error> {
+        self.delete("DELETE FROM lifted WHERE mailbox = ?1 AND side = ?2", (mailbox, side))
     }
 
     /// Remembers how a run ended, in place of the one before.
@@ -286,6 +310,8 @@ mod tests {
         Skip(i64, Side, u32, u32),
         Unskip(i64, Side, u32),
         UnskipAll(i64, Side),
+        Lift(i64, Side, u32, u32),
+        DropLifted(i64, Side),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -303,6 +329,8 @@ mod tests {
             5 => (key(), side(), uid(), uid()).prop_map(|(key, side, uid, times)| Step::Skip(key, side, uid, times)),
             2 => (key(), side(), uid()).prop_map(|(key, side, uid)| Step::Unskip(key, side, uid)),
             1 => (key(), side()).prop_map(|(key, side)| Step::UnskipAll(key, side)),
+            4 => (key(), side(), uid(), uid()).prop_map(|(key, side, uid, validity)| Step::Lift(key, side, uid, validity)),
+            1 => (key(), side()).prop_map(|(key, side)| Step::DropLifted(key, side)),
         ]
     }
 
@@ -338,8 +366,8 @@ mod tests {
             Step::MovePairs(key, side) => change.set_uids(MailboxKey(key), side, &moved),
             Step::AddIntent(key, from, number) => {
                 let target_uid_validity = UidValidity::new(1).unwrap();
-                let intent =
-                    Intent { from, uid: uid(number), flags, fingerprint, target_uid_validity, floor: Uid::MIN };
+                let (uid, floor, answer) = (uid(number), Uid::MIN, Answer::Awaited);
+                let intent = Intent { from, uid, flags, fingerprint, target_uid_validity, floor, answer };
                 change.add_intent(MailboxKey(key), &intent).map(drop)
             }
             Step::DropIntent(intent) => change.drop_intent(IntentId(intent)),
@@ -350,6 +378,11 @@ mod tests {
             }
             Step::Unskip(key, side, number) => change.unskip(MailboxKey(key), side, uid(number)),
             Step::UnskipAll(key, side) => change.unskip_all(MailboxKey(key), side),
+            Step::Lift(key, side, number, validity) => {
+                let uid_validity = UidValidity::new(validity).unwrap();
+                change.lift(MailboxKey(key), &Lifted { side, uid: uid(number), uid_validity })
+            }
+            Step::DropLifted(key, side) => change.drop_lifted(MailboxKey(key), side),
         })
     }
 
@@ -370,6 +403,8 @@ mod tests {
                     let of = |sql| count(&state, sql, mailbox.key);
                     prop_assert_eq!(mailbox.pairs, of("SELECT count(*) FROM pair WHERE mailbox = ?1"));
                     prop_assert_eq!(mailbox.intents, of("SELECT count(*) FROM intent WHERE mailbox = ?1"));
+                    prop_assert_eq!(mailbox.lifted, of("SELECT count(*) FROM lifted WHERE mailbox = ?1"));
+                    prop_assert_eq!(mailbox.lifted, state.lifted(mailbox.key).unwrap().len() as u64);
                     for side in Side::BOTH {
                         let counted = match side {
                             Side::Local => of("SELECT count(*) FROM skipped WHERE mailbox = ?1 AND side = 'local'"),

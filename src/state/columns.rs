@@ -7,7 +7,7 @@ use crate::mail::{
     Both, Checkpoint, Fingerprint, FlagSet, HeaderDigest, InternalDate, MailboxId, MailboxName, ModSeq, Side,
     Subscription, Uid, UidValidity,
 };
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
+use crate::plan::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, SkipReason, Skipped};
 
 /// `id, local_uid, remote_uid, flags, size, internal_date, header`
 pub(super) fn pair(row: &Row<'_>) -> rusqlite::Result<(PairId, Pair)> {
@@ -19,7 +19,7 @@ pub(super) fn pair(row: &Row<'_>) -> rusqlite::Result<(PairId, Pair)> {
     Ok((row.get(0)?, pair))
 }
 
-/// `id, source, source_uid, flags, size, internal_date, header, target_uid_validity, floor`
+/// `id, source, source_uid, flags, size, internal_date, header, target_uid_validity, floor, answer`
 pub(super) fn intent(row: &Row<'_>) -> rusqlite::Result<(IntentId, Intent)> {
     let intent = Intent {
         from: row.get(1)?,
@@ -28,6 +28,7 @@ pub(super) fn intent(row: &Row<'_>) -> rusqlite::Result<(IntentId, Intent)> {
         fingerprint: fingerprint(row, 4)?,
         target_uid_validity: row.get(7)?,
         floor: row.get(8)?,
+        answer: row.get(9)?,
     };
     Ok((row.get(0)?, intent))
 }
@@ -38,11 +39,18 @@ pub(super) fn skipped(row: &Row<'_>) -> rusqlite::Result<Skipped> {
         Why::Policy => SkipReason::Policy,
         Why::Kept => SkipReason::Kept,
         Why::Refused => SkipReason::Refused(row.get(3)?),
+        Why::Merged => SkipReason::Merged,
+        Why::Unfound => SkipReason::Unfound,
     };
     Ok(Skipped { side: row.get(0)?, uid: row.get(1)?, why, attempts: row.get(4)?, last_attempt: row.get(5)? })
 }
 
-/// `id, name, subscription, last_success, pairs, intents, skipped_local, skipped_remote`, then for each side
+/// `side, uid, uid_validity`
+pub(super) fn lifted(row: &Row<'_>) -> rusqlite::Result<Lifted> {
+    Ok(Lifted { side: row.get(0)?, uid: row.get(1)?, uid_validity: row.get(2)? })
+}
+
+/// `id, name, subscription, last_success, pairs, intents, skipped_local, skipped_remote, lifted`, then for each side
 /// `uid_validity, uid_next, highest_modseq`, then for each side its mailbox's identity.
 pub(super) fn remembered(row: &Row<'_>) -> rusqlite::Result<Remembered> {
     Ok(Remembered {
@@ -53,8 +61,9 @@ pub(super) fn remembered(row: &Row<'_>) -> rusqlite::Result<Remembered> {
         pairs: row.get::<_, Count>(4)?.0,
         intents: row.get::<_, Count>(5)?.0,
         skipped: Both { local: row.get::<_, Count>(6)?.0, remote: row.get::<_, Count>(7)?.0 },
-        checkpoints: Both { local: checkpoint(row, 8)?, remote: checkpoint(row, 11)? },
-        ids: Both { local: row.get(14)?, remote: row.get(15)? },
+        lifted: row.get::<_, Count>(8)?.0,
+        checkpoints: Both { local: checkpoint(row, 9)?, remote: checkpoint(row, 12)? },
+        ids: Both { local: row.get(15)?, remote: row.get(16)? },
     })
 }
 
@@ -243,10 +252,13 @@ pub(super) enum Why {
     Policy,
     Kept,
     Refused,
+    Merged,
+    Unfound,
 }
 
 words! {
     Side, "a side": Local = "local", Remote = "remote";
     Subscription, "a subscription": Subscribed = "subscribed", Unsubscribed = "unsubscribed";
-    Why, "a reason": Policy = "policy", Kept = "kept", Refused = "refused";
+    Why, "a reason": Policy = "policy", Kept = "kept", Refused = "refused", Merged = "merged", Unfound = "unfound";
+    Answer, "an answer": Awaited = "awaited", Taken = "taken";
 }

@@ -6,7 +6,7 @@ use rusqlite::{Params, Row, StatementStatus};
 
 use super::{Error, LastRun, State, columns};
 use crate::mail::{Both, Side, Uid, UidSet};
-use crate::plan::{Intent, IntentId, MailboxKey, Pair, PairId, Remembered, Skipped};
+use crate::plan::{Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, Skipped};
 
 /// So many runs of UIDs are looked up one by one without asking how large the mailbox is.
 const FEW_RUNS: usize = 64;
@@ -47,7 +47,7 @@ impl State {
         self.each(
             &format!(
                 "SELECT mailbox.id, mailbox.name, mailbox.subscription, mailbox.last_success,
-                        mailbox.pairs, mailbox.intents, mailbox.skipped_local, mailbox.skipped_remote,
+                        mailbox.pairs, mailbox.intents, mailbox.skipped_local, mailbox.skipped_remote, mailbox.lifted,
                         local.uid_validity, local.uid_next, local.highest_modseq,
                         remote.uid_validity, remote.uid_next, remote.highest_modseq,
                         local_id.id, remote_id.id
@@ -151,7 +151,8 @@ impl State {
     pub fn intents(&self, mailbox: MailboxKey) -> Result<BTreeMap<IntentId, Intent>, Error> {
         let mut intents = BTreeMap::new();
         self.each(
-            "SELECT id, source, source_uid, flags, size, internal_date, header, target_uid_validity, floor
+            "SELECT id, source, source_uid, flags, size, internal_date, header, target_uid_validity, floor,
+                    answer
                FROM intent
               WHERE mailbox = ?1",
             [mailbox],
@@ -180,6 +181,24 @@ impl State {
         )?;
         self.expect_as_many(mailbox, skipped.len(), "messages left out", |counted| counted.skipped)?;
         Ok(skipped)
+    }
+
+    /// The messages of a mailbox whose `\Deleted` is to be put back, ordered by side and UID.
+    pub fn lifted(&self, mailbox: MailboxKey) -> Result<Vec<Lifted>, Error> {
+        let mut lifted = Vec::new();
+        self.each(
+            "SELECT side, uid, uid_validity
+               FROM lifted
+              WHERE mailbox = ?1
+              ORDER BY side, uid",
+            [mailbox],
+            |row| {
+                lifted.push(columns::lifted(row)?);
+                Ok(())
+            },
+        )?;
+        self.expect_as_many(mailbox, lifted.len(), "lifted marks", |counted| counted.lifted)?;
+        Ok(lifted)
     }
 
     /// The last run that came to an end.
@@ -215,11 +234,11 @@ impl State {
     fn counted(&self, mailbox: MailboxKey) -> Result<Counted, Error> {
         let mut counted = Counted::default();
         self.each(
-            "SELECT pairs, intents, skipped_local + skipped_remote FROM mailbox WHERE id = ?1",
+            "SELECT pairs, intents, skipped_local + skipped_remote, lifted FROM mailbox WHERE id = ?1",
             [mailbox],
             |row| {
-                let [pairs, intents, skipped] = [0, 1, 2].map(|at| row.get::<_, columns::Count>(at));
-                counted = Counted { pairs: pairs?.0, intents: intents?.0, skipped: skipped?.0 };
+                let [pairs, intents, skipped, lifted] = [0, 1, 2, 3].map(|at| row.get::<_, columns::Count>(at));
+                counted = Counted { pairs: pairs?.0, intents: intents?.0, skipped: skipped?.0, lifted: lifted?.0 };
                 Ok(())
             },
         )?;
@@ -259,6 +278,7 @@ struct Counted {
     pairs: u64,
     intents: u64,
     skipped: u64,
+    lifted: u64,
 }
 
 #[cfg(test)]

@@ -46,6 +46,18 @@ pub enum Oddity {
     NoModSeq,
     /// It does not say where it put a message.
     TellsNoUid,
+    /// It can only expunge whatever is marked as deleted, and does not say where it put a message.
+    NoUidplus,
+    /// It rewrites what it is given to keep.
+    Rewrites(Rewriting),
+    /// It says of a message that it took it, and throws it away.
+    Discards,
+    /// Of equal messages it keeps one, and answers where that is (Gmail).
+    Merges,
+    /// It forgets the keywords that come with a new message (UW imapd).
+    DropsKeywordsOfNew,
+    /// It keeps so many keywords and no more (Cyrus).
+    KeywordLimit(usize),
     /// It takes the flag and forgets it.
     Drops(Flag),
     /// It takes the first flag and keeps the second.
@@ -62,6 +74,28 @@ pub enum Relocation {
     Copy,
 }
 
+/// What a server makes of the messages that it is given, beside giving them another date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewriting {
+    /// Other line ends.
+    LineEnds,
+    /// A line more in the body.
+    Body,
+    /// A line of the header by which messages are known.
+    Header,
+}
+
+impl Rewriting {
+    fn of(self, octets: &[u8]) -> Vec<u8> {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        match self {
+            Rewriting::LineEnds => octets.iter().copied().filter(|octet| *octet != b'\r').collect(),
+            Rewriting::Body => [octets, b"-- \r\nscanned\r\n"].concat(),
+            Rewriting::Header => text(octets).replacen("Subject: ", "Subject: [list] ", 1).into_bytes(),
+        }
+    }
+}
+
 /// A mailbox that is held.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
@@ -72,7 +106,7 @@ pub struct Mailbox {
     pub subscription: Subscription,
     pub access: Access,
     pub permanent_flags: PermanentFlags,
-    pub oddity: Option<Oddity>,
+    pub oddities: Vec<Oddity>,
     expunged: Vec<(Uid, u64)>,
 }
 
@@ -86,7 +120,7 @@ impl Mailbox {
             subscription: Subscription::Unsubscribed,
             access: Access::ReadWrite,
             permanent_flags: PermanentFlags::all(),
-            oddity: None,
+            oddities: Vec::new(),
             expunged: Vec::new(),
         }
     }
@@ -119,14 +153,69 @@ impl Mailbox {
         }
     }
 
+    fn is(&self, oddity: &Oddity) -> bool {
+        self.oddities.contains(oddity)
+    }
+
     /// What it makes of flags that it is to keep.
     fn kept(&self, flags: &FlagSet) -> FlagSet {
-        let kept = |flag: Flag| match &self.oddity {
-            Some(Oddity::Drops(dropped)) if *dropped == flag => None,
-            Some(Oddity::Respells(from, to)) if *from == flag => Some(to.clone()),
-            _ => Some(flag),
+        let mut keywords: FlagSet =
+            self.messages.values().flat_map(|held| held.flags.iter()).filter(is_keyword).collect();
+        let mut kept = FlagSet::new();
+        for flag in flags.iter() {
+            let mut flag = Some(flag);
+            for oddity in &self.oddities {
+                flag = match (oddity, flag) {
+                    (Oddity::Drops(dropped), Some(flag)) if *dropped == flag => None,
+                    (Oddity::Respells(from, to), Some(flag)) if *from == flag => Some(to.clone()),
+                    (Oddity::KeywordLimit(limit), Some(flag)) if is_keyword(&flag) && !keywords.contains(&flag) => {
+                        let has_room = keywords.iter().count() < *limit;
+                        has_room.then(|| {
+                            keywords.insert(flag.clone());
+                            flag
+                        })
+                    }
+                    (_, flag) => flag,
+                };
+            }
+            kept = kept.union(&flag.into_iter().collect());
+        }
+        kept
+    }
+
+    /// What it makes of the flags of a new message.
+    fn kept_of_new(&self, flags: &FlagSet) -> FlagSet {
+        let drops = self.is(&Oddity::DropsKeywordsOfNew);
+        self.kept(&flags.filtered(|flag| !(drops && is_keyword(flag))))
+    }
+
+    /// Takes a message as APPEND brings it.
+    fn take(&mut self, octets: Vec<u8>, internal_date: InternalDate, flags: &FlagSet) -> Appended {
+        let flags = self.kept_of_new(flags);
+        let rewriting = self.oddities.iter().find_map(|oddity| match oddity {
+            Oddity::Rewrites(rewriting) => Some(*rewriting),
+            _ => None,
+        });
+        let (octets, internal_date) = match rewriting {
+            Some(rewriting) => (rewriting.of(&octets), InternalDate::from_unix(internal_date.unix() + 3600).unwrap()),
+            None => (octets, internal_date),
         };
-        flags.iter().filter_map(kept).collect()
+        let equal = self.messages.iter().find(|(_, held)| held.octets == octets);
+        let same = equal.filter(|_| self.is(&Oddity::Merges)).map(|(uid, held)| (*uid, held.flags.clone()));
+        let (uid, flags) = match same {
+            _ if self.is(&Oddity::Discards) => return Appended::Somewhere,
+            Some(same) => same,
+            None => (self.deliver(octets, internal_date, flags.clone()), flags),
+        };
+        match self.is(&Oddity::TellsNoUid) || self.is(&Oddity::NoUidplus) {
+            true => Appended::Somewhere,
+            false => Appended::At { uid, flags },
+        }
+    }
+
+    /// The messages that are marked as deleted.
+    fn marked(&self) -> UidSet {
+        self.messages.iter().filter(|(_, held)| held.flags.contains(&Flag::Deleted)).map(|(uid, _)| *uid).collect()
     }
 
     /// What STATUS would answer.
@@ -134,7 +223,7 @@ impl Mailbox {
         MailboxStatus {
             uid_validity: self.uid_validity,
             uid_next: Uid::new(self.uid_next).unwrap(),
-            highest_modseq: ModSeq::new(self.modseq).filter(|_| self.oddity != Some(Oddity::NoModSeq)),
+            highest_modseq: ModSeq::new(self.modseq).filter(|_| !self.is(&Oddity::NoModSeq)),
             messages: self.messages.len() as u32,
         }
     }
@@ -142,7 +231,7 @@ impl Mailbox {
     fn observed(&self, wanted: &Wanted, observer: Observer) -> Observation {
         let resumable = wanted.since.filter(|since| {
             observer == Observer::Qresync
-                && self.oddity != Some(Oddity::NoModSeq)
+                && !self.is(&Oddity::NoModSeq)
                 && since.uid_validity == self.uid_validity
                 && since.uid_next.get() <= self.uid_next
                 && since.highest_modseq.is_some_and(|modseq| modseq.get() <= self.modseq)
@@ -152,15 +241,17 @@ impl Mailbox {
         let mut vanished: UidSet =
             self.expunged.iter().filter(|(_, modseq)| *modseq > since).map(|(uid, _)| *uid).collect();
         let mut status = self.status();
-        match &self.oddity {
-            Some(Oddity::SaysGone(uids)) => vanished = vanished.union(uids),
-            Some(Oddity::LooksEmpty) => {
-                vanished = self.messages.keys().copied().collect();
-                status.messages = 0;
+        for oddity in &self.oddities {
+            match oddity {
+                Oddity::SaysGone(uids) => vanished = vanished.union(uids),
+                Oddity::LooksEmpty => {
+                    vanished = self.messages.keys().copied().collect();
+                    status.messages = 0;
+                }
+                _ => {}
             }
-            _ => {}
         }
-        let seen = self.oddity != Some(Oddity::LooksEmpty);
+        let seen = !self.is(&Oddity::LooksEmpty);
         let reported = reported.filter(|_| seen);
         Observation {
             status,
@@ -170,6 +261,10 @@ impl Mailbox {
             silence: if resumable.is_some() { Silence::Unchanged { vanished } } else { Silence::Gone },
         }
     }
+}
+
+fn is_keyword(flag: &Flag) -> bool {
+    matches!(flag, Flag::Keyword(_))
 }
 
 /// Everything one side holds.
@@ -304,6 +399,49 @@ impl MemoryStore {
         }
     }
 
+    /// Expunges by marking these, and then whatever is marked, if that is only these.
+    fn expunge_marked(
+        &mut self,
+        scope: &UidScope,
+        uids: &UidSet,
+        unchanged_since: Option<ModSeq>,
+    ) -> Result<Expunged, Error> {
+        self.look()?;
+        let modified = |held: &Held| unchanged_since.is_some_and(|limit| held.modseq > limit.get());
+        let others = |mailbox: &Mailbox, meant: &UidSet| mailbox.marked().difference(meant);
+        let (meant, kept) = {
+            let mut server = self.lock();
+            let mailbox = mailbox(&mut server, scope)?;
+            let kept = uids.iter().filter(|uid| mailbox.messages.get(uid).is_some_and(modified)).collect();
+            let meant = uids.difference(&kept);
+            let others = others(mailbox, &meant);
+            if !others.is_empty() {
+                return Ok(Expunged::Blocked(others));
+            }
+            (meant, kept)
+        };
+        let mark = FlagChange { add: FlagSet::from_iter([Flag::Deleted]), remove: FlagSet::new() };
+        let unmark = FlagChange { add: FlagSet::new(), remove: FlagSet::from_iter([Flag::Deleted]) };
+        for uid in meant.iter() {
+            self.effect(|server| {
+                mailbox(server, scope)?.reflag(uid, &mark);
+                Ok(())
+            })?;
+        }
+        self.effect(|server| {
+            let mailbox = mailbox(server, scope)?;
+            let others = others(mailbox, &meant);
+            let is_blocked = !others.is_empty();
+            for uid in meant.iter() {
+                match is_blocked {
+                    true => mailbox.reflag(uid, &unmark),
+                    false => mailbox.expunge(uid),
+                }
+            }
+            Ok(if is_blocked { Expunged::Blocked(others) } else { Expunged::AllBut(kept) })
+        })
+    }
+
     fn look(&self) -> Result<(), Error> {
         match step(&self.fuse) {
             Fate::Crash => Err(Error::side(Cause::ConnectionLost, "the fuse blew while looking")),
@@ -391,7 +529,7 @@ impl Store for MemoryStore {
                 mailbox(&mut server, scope)?.messages.get(&uid).filter(|_| !withheld).cloned()
             };
             let Some(held) = held else { continue };
-            if mailbox(&mut self.lock(), scope)?.oddity == Some(Oddity::Unreadable(uid)) {
+            if mailbox(&mut self.lock(), scope)?.is(&Oddity::Unreadable(uid)) {
                 let reason = "the disk has a hole there".to_owned();
                 if deliver.send(Fetched::Unreadable { uid, reason }).await.is_err() {
                     return Ok(());
@@ -437,15 +575,8 @@ impl Store for MemoryStore {
                 appended.push(Appended::Refused(refusal));
                 continue;
             }
-            let answer = self.effect(|server| {
-                let mailbox = mailbox(server, scope)?;
-                let flags = mailbox.kept(&message.flags);
-                let uid = mailbox.deliver(octets, message.internal_date, flags.clone());
-                Ok(match mailbox.oddity {
-                    Some(Oddity::TellsNoUid) => Appended::Somewhere,
-                    _ => Appended::At { uid, flags },
-                })
-            });
+            let answer =
+                self.effect(|server| Ok(mailbox(server, scope)?.take(octets, message.internal_date, &message.flags)));
             appended.push(match answer {
                 Ok(answer) => answer,
                 Err(error) if error.cause == Cause::Refused => {
@@ -491,9 +622,12 @@ impl Store for MemoryStore {
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Expunged, Error> {
+        let modified = |held: &Held| unchanged_since.is_some_and(|limit| held.modseq > limit.get());
+        if mailbox(&mut self.lock(), scope)?.is(&Oddity::NoUidplus) {
+            return self.expunge_marked(scope, uids, unchanged_since);
+        }
         let mut kept = UidSet::new();
         for uid in uids.iter() {
-            let modified = |held: &Held| unchanged_since.is_some_and(|limit| held.modseq > limit.get());
             let is_kept = self.effect(|server| {
                 let mailbox = mailbox(server, scope)?;
                 let is_kept = mailbox.messages.get(&uid).is_some_and(modified);
@@ -521,7 +655,7 @@ impl Store for MemoryStore {
                 let Some(held) = held else { return Ok(None) };
                 let flags = target.kept(&held.flags);
                 let new = target.deliver(held.octets, held.internal_date, flags);
-                Ok(Some(new).filter(|_| target.oddity != Some(Oddity::TellsNoUid)))
+                Ok(Some(new).filter(|_| !target.is(&Oddity::TellsNoUid) && !target.is(&Oddity::NoUidplus)))
             });
             match copied {
                 Ok(new) => relocated.at.extend(new.map(|new| (uid, new))),

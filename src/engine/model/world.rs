@@ -274,8 +274,8 @@ impl User {
     }
 
     /// What the server does wrong with the mailbox from now on.
-    pub(super) fn is_odd(&self, oddity: Option<Oddity>) {
-        self.server.lock().unwrap().create(&self.mailbox).oddity = oddity;
+    pub(super) fn is_odd(&self, oddities: impl IntoIterator<Item = Oddity>) {
+        self.server.lock().unwrap().create(&self.mailbox).oddities = oddities.into_iter().collect();
     }
 
     /// The UID that the next message will have.

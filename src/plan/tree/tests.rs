@@ -54,6 +54,7 @@ fn remembered(text: &str) -> Vec<Remembered> {
             pairs: 3,
             skipped: Both::default(),
             intents: 0,
+            lifted: 0,
             last_success: None,
         }
     };
