@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Both, Fingerprint, FlagSet, MailboxName, Side, Uid, UidSet};
+use crate::mail::{Both, Fingerprint, Flag, FlagSet, PermanentFlags, Side, Uid, UidSet};
 use crate::plan::{Answer, Intent, IntentId, MailboxKey, Pair, PairId, find_moves};
 use crate::store::{Reach, Relocated, UidScope};
 
 use super::event::Event;
 use super::execute::{Job, Settled};
 use super::fault::{Fault, is_planted};
-use super::look::Trip;
+use super::look::{Trip, uids_in};
 use super::recognize::Found;
 use super::settle::{both, landed_now};
 use super::task::{Sight, Task};
@@ -34,17 +34,45 @@ pub(crate) struct Transfer {
 struct Mover {
     /// Its UID where it has arrived.
     uid: Uid,
+    /// The flags that it bears there.
+    flags: FlagSet,
     /// What it was in the mailbox that it has left.
     id: PairId,
     pair: Pair,
-    /// Whether both sides still hold the flags they last agreed on.
-    flags: Flags,
+    /// Whether it still bears, on the side where it is to be moved, the flags last agreed on.
+    elsewhere: Flags,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flags {
     AsAgreed,
     Changed,
+}
+
+impl Mover {
+    /// What either side's flags are to be compared with: what both last agreed on. But where nobody has touched a keyword,
+    /// and the mailbox that is reached does not name it among those that it keeps, it may get lost on the way, which is no
+    /// wish of anybody's.
+    fn base(&self, target: &PermanentFlags) -> FlagSet {
+        let may_get_lost = |flag: &Flag| {
+            let untouched = self.flags.contains(flag) && self.elsewhere == Flags::AsAgreed;
+            matches!(flag, Flag::Keyword(_)) && untouched && !target.listed.contains(flag)
+        };
+        self.pair.flags.filtered(|flag| !may_get_lost(flag))
+    }
+
+    /// The pair that it is where it is now.
+    fn pair(&self, from: Side, uid: Uid, target: &PermanentFlags) -> Pair {
+        Pair { uids: both(from, self.uid, uid), flags: self.base(target), fingerprint: self.pair.fingerprint }
+    }
+
+    /// Whether another look would find that flags have changed.
+    fn settled(&self, target: &PermanentFlags) -> Settled {
+        match self.elsewhere == Flags::AsAgreed && self.flags == self.base(target) {
+            true => Settled::Yes,
+            false => Settled::Moved,
+        }
+    }
 }
 
 impl Transfer {
@@ -72,12 +100,14 @@ pub(super) async fn find(run: &mut Run<'_>, tasks: &mut [Task]) -> Result<Vec<Tr
         let mut found: BTreeMap<(MailboxKey, MailboxKey), Vec<Mover>> = BTreeMap::new();
         for moved in find_moves(&arrived, &prints.collect()) {
             let Some(pair) = gone.get(&moved.out_of).and_then(|pairs| pairs.get(&moved.pair)) else { continue };
-            let flags = flags_of(tasks, from, moved.into, moved.uid, pair).filter(|_| {
-                let left = tasks.iter().find(|task| task.key == moved.out_of);
-                !left.is_some_and(|left| left.plan.conflicts.contains(&(from, moved.pair)))
-            });
-            let mover =
-                Mover { uid: moved.uid, id: moved.pair, pair: pair.clone(), flags: flags.unwrap_or(Flags::Changed) };
+            let task = |key| tasks.iter().find(|task| task.key == key);
+            let (Some(left), Some(reached)) = (task(moved.out_of), task(moved.into)) else { continue };
+            let Some(flags) = reached.arrived[from].get(&moved.uid).cloned() else { continue };
+            let elsewhere = match left.plan.conflicts.contains(&(from, moved.pair)) {
+                true => Flags::Changed,
+                false => Flags::AsAgreed,
+            };
+            let mover = Mover { uid: moved.uid, flags, id: moved.pair, pair: pair.clone(), elsewhere };
             found.entry((moved.out_of, moved.into)).or_default().push(mover);
         }
         for ((out_of, into), messages) in found {
@@ -124,13 +154,17 @@ async fn arrived(
     gone: &BTreeMap<MailboxKey, BTreeMap<PairId, Pair>>,
 ) -> Result<BTreeMap<MailboxKey, BTreeMap<Uid, Fingerprint>>, Halt> {
     let mut arrived = BTreeMap::new();
+    if gone.is_empty() {
+        return Ok(arrived);
+    }
     for task in tasks {
-        let copies = &task.plan.copies[from];
+        // What arrived before and was left out is not reported any more, so its flags are not known.
+        let copies = task.plan.copies[from].intersection(&uids_in(&task.arrived[from]));
         let Some(sight) = task.sides[from].seen() else { continue };
         if copies.is_empty() || gone.keys().all(|key| *key == task.key) {
             continue;
         }
-        arrived.insert(task.key, fingerprints(run, from, &sight.scope, copies).await?);
+        arrived.insert(task.key, fingerprints(run, from, &sight.scope, &copies).await?);
     }
     Ok(arrived)
 }
@@ -147,12 +181,6 @@ async fn fingerprints(
         Err(error) if error.reach == Reach::Side => Err(Halt::Side(side, error)),
         Err(_) => Ok(BTreeMap::new()),
     }
-}
-
-/// Whether a message has arrived with the flags that its pair agreed on; `None` where that is not known.
-fn flags_of(tasks: &[Task], from: Side, into: MailboxKey, uid: Uid, pair: &Pair) -> Option<Flags> {
-    let flags: &FlagSet = tasks.iter().find(|task| task.key == into)?.arrived[from].get(&uid)?;
-    Some(if *flags == pair.flags { Flags::AsAgreed } else { Flags::Changed })
 }
 
 /// Carries the moves out, before anything is copied. What cannot be moved is given back to the plans of its mailboxes.
@@ -285,7 +313,7 @@ impl Pass {
             let at = relocated.at.get(&mover.pair.uids[side]).copied();
             match at.filter(|uid| *uid >= intent.floor && taken.insert(*uid)) {
                 Some(uid) => {
-                    let pair = Pair { uids: both(self.from, mover.uid, uid), ..mover.pair.clone() };
+                    let pair = mover.pair(self.from, uid, &self.target.permanent_flags);
                     told.push((id, mover, pair));
                 }
                 None => drop(untold.insert(id, (mover, intent))),
@@ -300,7 +328,6 @@ impl Pass {
             for (id, _, pair) in &told {
                 change.drop_intent(*id)?;
                 change.add_pair(key, pair)?;
-                change.unskip(key, self.from, pair.uids[self.from])?;
             }
             left.iter().try_for_each(|id| change.forget_pair(*id))
         })?;
@@ -338,7 +365,7 @@ impl Pass {
         for (id, (mover, _)) in open {
             match landed.get(&id) {
                 Some(uid) => {
-                    pairs.push((id, Pair { uids: both(self.from, mover.uid, *uid), ..mover.pair.clone() }));
+                    pairs.push((id, mover.pair(self.from, *uid, &self.target.permanent_flags)));
                     found.push(mover);
                 }
                 None if relocated.refused.contains(mover.pair.uids[side]) => refused.push((id, mover)),
@@ -350,7 +377,6 @@ impl Pass {
             for (id, pair) in &pairs {
                 change.drop_intent(*id)?;
                 change.add_pair(key, pair)?;
-                change.unskip(key, self.from, pair.uids[self.from])?;
             }
             refused.iter().try_for_each(|(id, _)| change.drop_intent(*id))
         })?;
@@ -364,8 +390,9 @@ impl Pass {
             return;
         }
         let side = self.from.other();
-        let changed = movers.iter().any(|mover| mover.flags == Flags::Changed) && !is_planted(Fault::MoveForgetsFlags);
-        self.settle_job(jobs, if changed { Settled::Moved } else { Settled::Yes });
+        let settled = movers.iter().map(|mover| mover.settled(&self.target.permanent_flags));
+        let settled = settled.fold(Settled::Yes, Settled::and);
+        self.settle_job(jobs, if is_planted(Fault::MoveForgetsFlags) { Settled::Yes } else { settled });
         self.expunge_later(jobs, movers, relocated);
         run.report.sides[side].moved += movers.len() as u64;
         run.listener.hear(Event::Moved {

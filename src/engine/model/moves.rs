@@ -449,3 +449,34 @@ fn another_message_in_its_place_is_not_moved() {
     assert_eq!((report.sides.remote.moved, report.sides.remote.copied), (0, 1));
     assert!(world.at(Side::Remote).in_mailbox("b").holds().iter().any(|(number, _)| *number == 3));
 }
+
+#[test]
+fn a_keyword_that_gets_lost_on_the_way_is_not_taken_from_where_it_was_moved() {
+    let mut world = world(MANNERS[0]);
+    world.at(Side::Local).in_mailbox("a").reflag(3, "$Work", "");
+    world.runs_until_quiet();
+    world.at(Side::Remote).in_mailbox("b").is_odd([Oddity::KeywordLimit(0)]);
+    act(&world, Side::Local, Deed::Moves);
+    for _ in 0..3 {
+        world.run().unwrap();
+    }
+    let of = |side: Side| world.at(side).in_mailbox("b").holds().into_iter().find(|(number, _)| *number == 3);
+    assert_eq!(of(Side::Local), Some((3, "\\Answered $Work".to_owned())));
+    assert_eq!(of(Side::Remote), Some((3, "\\Answered".to_owned())));
+}
+
+#[test]
+fn a_keyword_that_somebody_removes_while_its_message_is_moved_stays_removed() {
+    for side in Side::BOTH {
+        let mut world = world(MANNERS[0]);
+        world.at(Side::Local).in_mailbox("a").reflag(3, "$Work", "");
+        world.runs_until_quiet();
+        act(&world, Side::Local, Deed::Moves);
+        let at = if side == Side::Local { "b" } else { "a" };
+        world.at(side).in_mailbox(at).reflag(3, "", "$Work");
+        world.runs_until_quiet();
+        for each in Side::BOTH {
+            assert!(world.at(each).in_mailbox("b").holds().contains(&(3, "\\Answered".to_owned())), "{side} {each}");
+        }
+    }
+}
