@@ -19,7 +19,9 @@ use memory::{MemoryStore, Observer, Relocation, Server, SharedFuse};
 #[tokio::test]
 async fn the_store_in_memory_keeps_the_contract() {
     for (observer, relocation) in [(Observer::Qresync, Relocation::Move), (Observer::Full, Relocation::Copy)] {
-        let server = Arc::new(Mutex::new(Server { relocation, ..Server::default() }));
+        let mut server = Server::default();
+        server.relocation = relocation;
+        let server = Arc::new(Mutex::new(server));
         let session = || MemoryStore::new(server.clone(), observer, SharedFuse::default());
         contract::holds(&mut session(), &mut session()).await;
     }

@@ -1118,7 +1118,7 @@ async fn nothing_is_expunged_where_nothing_could_be_marked() {
 // --------------------------------------------------------------------------------------------------- within the side
 
 #[tokio::test]
-async fn s035_s036_where_messages_have_been_moved_is_believed_as_far_as_it_can_be_meant() {
+async fn s036_where_messages_have_been_moved_is_believed_as_far_as_it_can_be_meant() {
     type Row = (&'static str, &'static str, &'static [(u32, u32)], &'static [u32], &'static [u32]);
     let rows: [Row; 12] = [
         (
@@ -1175,7 +1175,7 @@ async fn s035_s036_where_messages_have_been_moved_is_believed_as_far_as_it_can_b
 }
 
 #[tokio::test]
-async fn s035_without_move_messages_are_copied_and_stay() {
+async fn without_move_messages_are_copied_and_stay() {
     let script = select("7", "C: m1 UID COPY 1,3 \"y\"\nS: * VANISHED 9\nS: m1 OK [COPYUID 9 1,3 7:8] done\n");
     let (mut store, player) = opened(&script).await;
     let relocated = store.relocate(&scope("x", 7), &uids(&[1, 3]), &scope("y", 9)).await.unwrap();
