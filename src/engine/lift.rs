@@ -34,14 +34,11 @@ pub(super) async fn expunge_around(
     uids: &UidSet,
     marked: UidSet,
 ) -> Result<Option<UidSet>, Halt> {
-    let Place { key, name, side } = place;
+    let Place { name, side, .. } = place;
     let mut answer = Expunged::Blocked(marked);
     for _ in 0..TRIES {
         let Expunged::Blocked(marked) = &answer else { break };
         journal(run, place, sight.scope.uid_validity, marked)?;
-        if is_planted(Fault::LiftedMarksForgotten) {
-            run.state.commit(|change| change.drop_lifted(key, side))?;
-        }
         let store = run.stores[side].as_mut();
         let lifted = store.store_flags(&sight.scope, &[(marked.clone(), taking_off())], None).await;
         let expunged = match lifted {
@@ -76,6 +73,9 @@ pub(super) async fn put_back(run: &mut Run<'_>, place: Place<'_>, at: &MailboxNa
     let mut lifted: BTreeMap<UidValidity, UidSet> = BTreeMap::new();
     for row in run.state.lifted(key)?.into_iter().filter(|row| row.side == side) {
         lifted.entry(row.uid_validity).or_default().insert(row.uid);
+    }
+    if is_planted(Fault::LiftedMarksForgotten) {
+        run.state.commit(|change| change.drop_lifted(key, side))?;
     }
     for (uid_validity, uids) in lifted {
         let scope = UidScope { name: at.clone(), uid_validity };

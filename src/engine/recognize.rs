@@ -186,27 +186,39 @@ pub(super) async fn same_contents(
     if doubtful.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let mut digests: Both<BTreeMap<Uid, [u8; 32]>> = Both::default();
+    let mut digests: Both<BTreeMap<Uid, Digests>> = Both::default();
     for side in Side::BOTH {
-        let Some(scope) = &found.scopes[side] else { return Ok(BTreeSet::new()) };
         let uids: UidSet = doubtful.iter().map(|uids| uids[side]).collect();
-        digests[side] = match contents(run.stores[side].as_mut(), scope, &uids).await {
-            Ok(digests) => digests,
-            Err(error) => return Err(run.trip(side, found.name, error)),
-        };
+        digests[side] = digests_of(run, found, side, &uids).await?;
     }
     let same = |uids: &Both<Uid>| {
-        let of = |side: Side| digests[side].get(&uids[side]);
+        let of = |side: Side| digests[side].get(&uids[side]).map(|digests| digests.whole);
         of(Side::Local).is_some() && of(Side::Local) == of(Side::Remote)
     };
     Ok(doubtful.iter().filter(|uids| same(uids)).copied().collect())
+}
+
+/// What is in these messages; nothing of those that are gone.
+pub(super) async fn digests_of(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    side: Side,
+    uids: &UidSet,
+) -> Result<BTreeMap<Uid, Digests>, Trip> {
+    match &found.scopes[side] {
+        Some(scope) if !uids.is_empty() => match contents(run.stores[side].as_mut(), scope, uids).await {
+            Ok(digests) => Ok(digests),
+            Err(error) => Err(run.trip(side, found.name, error)),
+        },
+        _ => Ok(BTreeMap::new()),
+    }
 }
 
 async fn contents(
     store: &mut dyn Store,
     scope: &UidScope,
     uids: &UidSet,
-) -> Result<BTreeMap<Uid, [u8; 32]>, store::Error> {
+) -> Result<BTreeMap<Uid, Digests>, store::Error> {
     let (deliver, mut delivered) = mpsc::channel(4);
     let digesting = async {
         let mut digests = BTreeMap::new();
@@ -223,7 +235,7 @@ async fn contents(
 }
 
 /// The digest of a message; `None` where it broke off.
-async fn digest_of(message: Message) -> Option<[u8; 32]> {
+async fn digest_of(message: Message) -> Option<Digests> {
     let mut digest = ContentDigest::default();
     let mut octets = message.body.head().len() as u64;
     digest.update(message.body.head());
@@ -239,8 +251,20 @@ async fn digest_of(message: Message) -> Option<[u8; 32]> {
 /// Digests a message but for what servers are known to rewrite: line ends; in the header, octets above 0x7f (Cyrus makes
 /// them `X`); in the body, NUL (Dovecot 2.3 and 2.4 make it 0x80).
 struct ContentDigest {
-    digest: Sha256,
+    header: Sha256,
+    body: Sha256,
+    /// Whether anything was counted of the body.
+    has_body: bool,
     place: Place,
+}
+
+/// What is in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Digests {
+    /// Header and body.
+    pub(super) whole: [u8; 32],
+    /// The body alone; `None` where it is empty.
+    pub(super) body: Option<[u8; 32]>,
 }
 
 /// Where in a message the next octet stands.
@@ -256,30 +280,35 @@ enum Place {
 
 impl Default for ContentDigest {
     fn default() -> ContentDigest {
-        ContentDigest { digest: Sha256::new(), place: Place::LineStart }
+        ContentDigest { header: Sha256::new(), body: Sha256::new(), has_body: false, place: Place::LineStart }
     }
 }
 
 impl ContentDigest {
     fn update(&mut self, octets: &[u8]) {
-        let mut counted = Vec::with_capacity(octets.len());
+        let mut header = Vec::new();
+        let mut body = Vec::with_capacity(octets.len());
         for octet in octets {
             match (octet, self.place) {
                 (b'\r', _) | (b'\n', Place::Body) => {}
                 (b'\n', Place::LineStart) => self.place = Place::Body,
                 (b'\n', Place::Line) => self.place = Place::LineStart,
-                (octet, Place::Body) => counted.push(if *octet == 0 { 0x80 } else { *octet }),
+                (octet, Place::Body) => body.push(if *octet == 0 { 0x80 } else { *octet }),
                 (octet, Place::LineStart | Place::Line) => {
-                    counted.push(if matches!(octet, 0 | 0x80..) { b'X' } else { *octet });
+                    header.push(if matches!(octet, 0 | 0x80..) { b'X' } else { *octet });
                     self.place = Place::Line;
                 }
             }
         }
-        self.digest.update(&counted);
+        self.header.update(&header);
+        self.body.update(&body);
+        self.has_body |= !body.is_empty();
     }
 
-    fn finish(self) -> [u8; 32] {
-        self.digest.finalize().into()
+    fn finish(self) -> Digests {
+        let [header, body]: [[u8; 32]; 2] = [self.header.finalize().into(), self.body.finalize().into()];
+        let whole = Sha256::new().chain_update(header).chain_update(body).finalize().into();
+        Digests { whole, body: self.has_body.then_some(body) }
     }
 }
 
@@ -317,6 +346,20 @@ mod tests {
             b"",
         ] {
             assert_ne!(of(&[other]), original);
+        }
+    }
+
+    #[test]
+    fn a_text_is_the_same_below_another_header() {
+        let of = |octets: &[u8]| {
+            let mut digest = ContentDigest::default();
+            digest.update(octets);
+            digest.finish().body
+        };
+        assert_eq!(of(b"A: 1\r\n\r\ntext\r\n"), of(b"B: 2\nC: 3\n\ntext\n"));
+        assert_ne!(of(b"A: 1\r\n\r\ntext\r\n"), of(b"A: 1\r\n\r\ntexts\r\n"));
+        for empty in [&b"A: 1\r\n\r\n"[..], b"A: 1\r\n", b"A: 1\r\n\r\n\r\n\n", b""] {
+            assert_eq!(of(empty), None, "nothing is not the same as nothing");
         }
     }
 

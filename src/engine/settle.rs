@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Flag, FlagSet, HeaderDigest, Side, Uid, UidSet};
-use crate::plan::{Answer, Intent, IntentId, Pair, SkipReason, Skipped, find_landed, find_rewritten, match_in_order};
+use crate::plan::{Answer, Intent, IntentId, Pair, SkipReason, Skipped, find_landed, find_rewritten, match_bodies};
 
 use super::copy::{Copying, leave_no_flag_behind};
 use super::execute::Settled;
 use super::look::{Trip, uids_in};
-use super::recognize::{Found, same_contents};
+use super::recognize::{Digests, Found, digests_of, same_contents};
 use super::{Halt, Run};
 
 type Intents = BTreeMap<IntentId, Intent>;
@@ -40,7 +40,7 @@ pub(super) async fn settle(run: &mut Run<'_>, found: &Found<'_>) -> Result<Vec<R
         let candidates = uids_in(&seen.messages).iter().filter(|uid| *uid >= floor).collect();
         let prints = unknown_messages(run, found, target, candidates).await?;
         let mut landed = landed_copies(run, found, from, &open, &prints).await?;
-        left_out.extend(conclude(run, found, &open, &prints, &mut landed)?);
+        left_out.extend(conclude(run, found, from, &open, &prints, &mut landed).await?);
         for (id, uid) in landed {
             let Some(intent) = open.get(&id) else { continue };
             let shown = seen.messages.get(&uid);
@@ -180,32 +180,35 @@ fn left_over(prints: &Prints, landed: &BTreeMap<IntentId, Uid>) -> Prints {
     prints.iter().filter(|(uid, _)| !taken.contains(uid)).map(|(uid, print)| (*uid, *print)).collect()
 }
 
-/// What becomes of messages that the target has taken and that are found by nothing that they bear. One that it has
-/// already was merged with that. The others are those that it shows besides, if there are as many. What then remains is
-/// left out for good.
-fn conclude(
-    run: &Run<'_>,
+/// What becomes of messages that the target has taken and that are not found by their header. A server may have rewritten
+/// that but not the text below; then it is known by this. Of one with the header of another that is there, the server
+/// keeps no second copy. What then remains is left out for good. (That as many messages are new there as are missing
+/// proves nothing: others deliver mail as well, and that would be lost.)
+async fn conclude(
+    run: &mut Run<'_>,
     found: &Found<'_>,
+    from: Side,
     open: &Intents,
     prints: &Prints,
     landed: &mut BTreeMap<IntentId, Uid>,
-) -> Result<Vec<Skipped>, Halt> {
-    let mut missing = unfound(open, landed, Answer::Taken);
+) -> Result<Vec<Skipped>, Trip> {
+    let missing = unfound(open, landed, Answer::Taken);
     if missing.is_empty() {
         return Ok(Vec::new());
     }
+    let target = from.other();
+    let sources = missing.values().map(|intent| intent.uid).collect();
+    let ours = bodies(digests_of(run, found, from, &sources).await?);
+    let ours = missing.iter().filter_map(|(id, intent)| Some((*id, *ours.get(&intent.uid)?))).collect();
+    let theirs = bodies(digests_of(run, found, target, &uids_in(&left_over(prints, landed))).await?);
+    let is_new = |(id, uid): &(IntentId, Uid)| missing.get(id).is_some_and(|intent| *uid >= intent.floor);
+    landed.extend(match_bodies(&ours, &theirs).into_iter().filter(is_new));
+    let mut missing = unfound(open, landed, Answer::Taken);
     let mut headers: BTreeSet<HeaderDigest> =
         run.state.pairs(found.key)?.values().map(|pair| pair.fingerprint.header).collect();
     headers.extend(landed.keys().filter_map(|id| open.get(id)).map(|intent| intent.fingerprint.header));
     headers.remove(&HeaderDigest::of(b""));
     let merged: Intents = missing.extract_if(.., |_, it| headers.contains(&it.fingerprint.header)).collect();
-    // An append that nothing was said of may be any of them as well.
-    if unfound(open, landed, Answer::Awaited).is_empty() {
-        if let Some(in_order) = match_in_order(&missing, &left_over(prints, landed)) {
-            landed.extend(in_order);
-            missing.clear();
-        }
-    }
     let now = run.order.now;
     let left_out = |intents: Intents, why: SkipReason| {
         let row = move |intent: Intent| {
@@ -215,6 +218,10 @@ fn conclude(
         intents.into_values().map(row)
     };
     Ok(left_out(merged, SkipReason::Merged).chain(left_out(missing, SkipReason::Unfound)).collect())
+}
+
+fn bodies(digests: BTreeMap<Uid, Digests>) -> BTreeMap<Uid, [u8; 32]> {
+    digests.into_iter().filter_map(|(uid, digests)| Some((uid, digests.body?))).collect()
 }
 
 /// What stands for the source and the target of something that goes from `from` to the other side.

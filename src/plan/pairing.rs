@@ -43,11 +43,11 @@ pub fn pair_up<A: Ord + Copy, B: Ord + Copy>(
 }
 
 /// Takes out of both maps, in ascending order, what agrees in `key`.
-fn pair_by<A: Ord + Copy, B: Ord + Copy, K: Ord>(
-    ours: &mut BTreeMap<A, Fingerprint>,
-    theirs: &mut BTreeMap<B, Fingerprint>,
-    key: impl Fn(&Fingerprint) -> K,
-) -> Vec<((A, Fingerprint), B)> {
+fn pair_by<A: Ord + Copy, B: Ord + Copy, V: Copy, K: Ord>(
+    ours: &mut BTreeMap<A, V>,
+    theirs: &mut BTreeMap<B, V>,
+    key: impl Fn(&V) -> K,
+) -> Vec<((A, V), B)> {
     let mut waiting: BTreeMap<K, Vec<B>> = BTreeMap::new();
     for (their, print) in theirs.iter().rev() {
         waiting.entry(key(print)).or_default().push(*their);
@@ -120,17 +120,14 @@ pub fn find_rewritten(
     found
 }
 
-/// Takes messages that nothing is known of for appends that the target has said it took and that are found in no other
-/// way, in order: if there are as many of one as of the other, and not otherwise.
-pub fn match_in_order(
-    intents: &BTreeMap<IntentId, Intent>,
-    candidates: &BTreeMap<Uid, Fingerprint>,
-) -> Option<Vec<(IntentId, Uid)>> {
-    let floor = intents.values().map(|intent| intent.floor).min()?;
-    let candidates: Vec<Uid> = candidates.range(floor..).map(|(uid, _)| *uid).collect();
-    let fits = intents.len() == candidates.len()
-        && intents.values().zip(&candidates).all(|(intent, uid)| *uid >= intent.floor);
-    fits.then(|| intents.keys().copied().zip(candidates).collect())
+/// Finds, for appends that the target has said it took, messages with the same text below another header, in ascending
+/// order. Both maps hold digests of these texts.
+pub fn match_bodies<A: Ord + Copy, B: Ord + Copy>(
+    ours: &BTreeMap<A, [u8; 32]>,
+    theirs: &BTreeMap<B, [u8; 32]>,
+) -> Vec<(A, B)> {
+    let found = pair_by(&mut ours.clone(), &mut theirs.clone(), |digest| *digest);
+    found.into_iter().map(|((our, _), their)| (our, their)).collect()
 }
 
 /// Where the messages of remembered pairs are found again on sides whose UIDs have lost their meaning.
@@ -290,21 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_apart_is_taken_in_order_only_if_it_comes_out_even() {
-        let (a, b) = (print(1, 1, "a"), print(2, 2, "b"));
-        for (case, ours, theirs, found) in [
-            ("even", &[(5, a), (5, b)][..], &[(6, b), (9, b)][..], Some(&[(0, 6), (1, 9)][..])),
-            ("one too many", &[(5, a)], &[(6, b), (7, b)], None),
-            ("one too few", &[(5, a), (5, b)], &[(6, b)], None),
-            ("what lies below the floor does not count", &[(5, a)], &[(4, b), (6, b)], Some(&[(0, 6)])),
-            ("a floor between", &[(5, a), (8, b)], &[(6, b), (7, b)], None),
-            ("nothing", &[], &[(6, b)], None),
-        ] {
-            let ours: Vec<Intent> = ours.iter().map(|(floor, print)| taken(*floor, *print)).collect();
-            let matched = match_in_order(&intents(&ours), &side(theirs));
-            let rows = matched.map(|rows| rows.iter().map(|(id, uid)| (id.0, uid.get())).collect::<Vec<_>>());
-            assert_eq!(rows.as_deref(), found, "{case}");
-        }
+    fn equal_texts_are_a_multiset() {
+        let ours = BTreeMap::from([(1, [7; 32]), (2, [8; 32]), (3, [7; 32]), (4, [7; 32])]);
+        let theirs = BTreeMap::from([(10, [7; 32]), (11, [9; 32]), (12, [7; 32])]);
+        assert_eq!(match_bodies(&ours, &theirs), [(1, 10), (3, 12)]);
     }
 
     #[test]

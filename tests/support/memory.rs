@@ -54,6 +54,8 @@ pub enum Oddity {
     Discards,
     /// Of equal messages it keeps one, and answers where that is (Gmail).
     Merges,
+    /// It never takes `\Deleted` off, and does not say so.
+    KeepsDeleted,
     /// It forgets the keywords that come with a new message (UW imapd).
     DropsKeywordsOfNew,
     /// It keeps so many keywords and no more (Cyrus).
@@ -275,6 +277,8 @@ pub struct Server {
     pub unlisted: BTreeSet<MailboxName>,
     /// Messages that are left out where they are to be fetched, without a word.
     pub withheld: UidSet,
+    /// What it does wrong with every mailbox that is created from now on.
+    pub oddities: Vec<Oddity>,
     /// How messages get from one mailbox into another one.
     pub relocation: Relocation,
     next_uid_validity: u32,
@@ -286,6 +290,7 @@ impl Default for Server {
             mailboxes: BTreeMap::new(),
             unlisted: BTreeSet::new(),
             withheld: UidSet::new(),
+            oddities: Vec::new(),
             relocation: Relocation::default(),
             next_uid_validity: 100,
         };
@@ -298,7 +303,8 @@ impl Server {
     pub fn create(&mut self, name: &MailboxName) -> &mut Mailbox {
         self.next_uid_validity += 1;
         let uid_validity = self.next_uid_validity;
-        self.mailboxes.entry(name.clone()).or_insert_with(|| Mailbox::new(uid_validity))
+        let new = || Mailbox { oddities: self.oddities.clone(), ..Mailbox::new(uid_validity) };
+        self.mailboxes.entry(name.clone()).or_insert_with(new)
     }
 
     pub fn rename(&mut self, from: &MailboxName, to: &MailboxName) {
@@ -603,9 +609,10 @@ impl Store for MemoryStore {
                     if unchanged_since.is_some_and(|limit| held.modseq > limit.get()) {
                         return Ok(Stored::Modified);
                     }
+                    let takes_it_off = !mailbox.is(&Oddity::KeepsDeleted);
                     let kept = FlagChange {
                         add: mailbox.kept(&change.add.filtered(|flag| mailbox.permanent_flags.holds(flag))),
-                        remove: change.remove.clone(),
+                        remove: change.remove.filtered(|flag| *flag != Flag::Deleted || takes_it_off),
                     };
                     mailbox.reflag(uid, &kept);
                     Ok(mailbox.messages.get(&uid).map_or(Stored::Gone, |held| Stored::Flags(held.flags.clone())))
@@ -653,7 +660,7 @@ impl Store for MemoryStore {
                 let held = mailbox(server, from)?.messages.get(&uid).cloned();
                 let target = mailbox(server, to)?;
                 let Some(held) = held else { return Ok(None) };
-                let flags = target.kept(&held.flags);
+                let flags = target.kept_of_new(&held.flags);
                 let new = target.deliver(held.octets, held.internal_date, flags);
                 Ok(Some(new).filter(|_| !target.is(&Oddity::TellsNoUid) && !target.is(&Oddity::NoUidplus)))
             });

@@ -10,5 +10,6 @@ mod memory;
 mod moves;
 mod oddities;
 mod scenarios;
+mod uidplus;
 mod wander;
 mod world;

@@ -39,6 +39,11 @@ impl Tally {
         println!("{what}: {scenarios} scenarios, {cut_off} cut off, {failures} failures");
         assert_eq!(self.failures, 0, "{what}: {}", self.first);
     }
+
+    pub(super) fn expect_some(&self, fault: &str) {
+        println!("{fault}: caught by scenario {}: {}", self.scenarios, self.first);
+        assert!(self.failures > 0, "{fault} went unnoticed");
+    }
 }
 
 /// How many scenarios are tried.
@@ -165,14 +170,12 @@ fn every_planted_fault_is_caught() {
         plant(Some(fault));
         let tally = cut_off_anywhere(OBSERVERS[0], Depth::FirstFailure);
         plant(None);
-        println!("{fault:?}: caught by scenario {}: {}", tally.scenarios, tally.first);
-        assert!(tally.failures > 0, "{fault:?} went unnoticed");
+        tally.expect_some(&format!("{fault:?}"));
     }
     plant(Some(Fault::CheckpointDespiteFailure));
     let tally = refused_anywhere(Depth::FirstFailure);
     plant(None);
-    println!("CheckpointDespiteFailure: caught by scenario {}: {}", tally.scenarios, tally.first);
-    assert!(tally.failures > 0, "a checkpoint despite a failure went unnoticed");
+    tally.expect_some("CheckpointDespiteFailure");
 }
 
 /// A server refuses any one effect of a run; the change still has to arrive, and in the same direction.

@@ -70,6 +70,7 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
     });
     let full = |dice: &mut Dice| if dice.below(3) == 0 { Observer::Full } else { Observer::Qresync };
     let mut world = World::in_line(Both { local: full(&mut dice), remote: full(&mut dice) });
+    world.servers_of_many_kinds(seed);
     for side in Side::BOTH {
         world.at(side).relocates_by(if dice.below(2) == 0 { Relocation::Move } else { Relocation::Copy });
     }
@@ -122,8 +123,9 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
                 }
                 6 => {
                     if let Some((number, _)) = user.holds().last().cloned() {
-                        user.reflag(number, "\\Flagged", "");
-                        log.push(format!("{side} flag {number} in {name}"));
+                        let flag = if number % 2 == 0 { "\\Flagged" } else { "\\Deleted" };
+                        user.reflag(number, flag, "");
+                        log.push(format!("{side} {number} in {name} +{flag}"));
                     }
                 }
                 7 if exists(to) && name != to => {

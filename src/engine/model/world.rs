@@ -106,6 +106,20 @@ impl World {
         World { servers, fuse, policy, cuts: 0, now: 1_000_000, observers, stores, state, runtime }
     }
 
+    /// What a server does wrong with all its mailboxes from now on.
+    pub(super) fn is_odd_everywhere(&self, side: Side, oddities: &[Oddity]) {
+        let mut server = self.servers[side].lock().unwrap();
+        server.oddities = oddities.to_vec();
+        server.mailboxes.values_mut().for_each(|mailbox| mailbox.oddities = oddities.to_vec());
+    }
+
+    /// Makes servers such that some of them lack UIDPLUS, and forget the keywords of new messages.
+    pub(super) fn servers_of_many_kinds(&self, seed: u64) {
+        const POOR: [Oddity; 2] = [Oddity::NoUidplus, Oddity::DropsKeywordsOfNew];
+        let poor = [&[][..], &[Side::Remote], &Side::BOTH][(seed % 3) as usize];
+        poor.iter().for_each(|side| self.is_odd_everywhere(*side, &POOR));
+    }
+
     /// Takes the world down to what survives of it.
     fn into_beginning(self) -> (Both<Server>, State) {
         (self.servers.map(|server| server.lock().unwrap().clone()), self.state)
@@ -169,6 +183,11 @@ impl World {
     /// What a side holds in INBOX: each message's number with its flags, sorted.
     pub(super) fn holds(&self, side: Side) -> Vec<(u32, String)> {
         self.at(side).holds()
+    }
+
+    /// How many marks are to be put back.
+    pub(super) fn lifted(&self) -> u64 {
+        self.state.remembered().unwrap().iter().map(|row| row.lifted).sum()
     }
 
     /// How many appends are unsettled.
