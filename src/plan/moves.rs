@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn what_is_gone_here_and_arrived_there_has_moved() {
-        let cases: [(&str, &[&str], &[&str], &[Row]); 10] = [
+        type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Row]);
+        let cases: [Case; 10] = [
             ("one message", &["a", ""], &["", "a"], &[(1, 10, 2, 1)]),
             ("another message", &["a", ""], &["", "b"], &[]),
             ("the same mailbox", &["a"], &["a"], &[]),

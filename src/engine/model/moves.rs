@@ -398,8 +398,8 @@ fn a_rehearsal_shows_moves() {
 
 #[test]
 fn what_may_not_be_expunged_is_not_moved() {
-    type Forbid = fn(&mut World);
-    let forbidden: [(&str, Forbid, (u64, u64, u64), usize); 4] = [
+    type Case = (&'static str, fn(&mut World), (u64, u64, u64), usize);
+    let forbidden: [Case; 4] = [
         ("gone", |world| world.policy.flow.local.retain(|flow| *flow != Flow::Gone), (0, 1, 0), 0),
         ("new", |world| world.policy.flow.local.retain(|flow| *flow != Flow::New), (0, 0, 1), 0),
         ("a is shut", |world| world.at(Side::Remote).in_mailbox("a").set_access(Access::ReadOnly), (0, 1, 0), 1),
