@@ -3,6 +3,7 @@
 use interimap::mail::{Both, Side};
 
 use super::memory::{Fuse, Observer, Oddity};
+use super::uidplus::expunges_around_marks;
 use super::world::{Choices, World, changes};
 use crate::engine::fault::{Fault, plant};
 
@@ -15,11 +16,11 @@ pub(super) const OBSERVERS: [Both<Observer>; 3] = [
 /// What was tried, and what went wrong first.
 #[derive(Default)]
 pub(super) struct Tally {
-    scenarios: u32,
+    pub(super) scenarios: u32,
     /// The scenarios in which a run was cut off.
     cut_off: u32,
-    failures: u32,
-    first: String,
+    pub(super) failures: u32,
+    pub(super) first: String,
 }
 
 impl Tally {
@@ -176,6 +177,10 @@ fn every_planted_fault_is_caught() {
     let tally = refused_anywhere(Depth::FirstFailure);
     plant(None);
     tally.expect_some("CheckpointDespiteFailure");
+    plant(Some(Fault::LiftedMarksForgotten));
+    let tally = expunges_around_marks(OBSERVERS[0], Depth::FirstFailure);
+    plant(None);
+    tally.expect_some("LiftedMarksForgotten");
 }
 
 /// A server refuses any one effect of a run; the change still has to arrive, and in the same direction.
