@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
 use super::quirks::is_invented;
+use super::refusal::words;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
 use super::store::ImapStore;
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
@@ -43,25 +44,36 @@ impl ImapStore {
         self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
-        let mut put_off = None;
+        let mut refused: Vec<(Uid, Completion)> = Vec::new();
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {
             match incoming {
-                // A matter of time is no matter of the message.
-                Incoming::Done(_, completion) if completion.backoff().is_some() => put_off = Some(completion),
                 Incoming::Done(_, completion) => {
-                    let refusal = is_failure(&completion).then(|| super::refusal::words(&completion.text).to_owned());
-                    if let Some((reason, uid)) = unreadable.take().or(refusal).zip(missing.get(index).copied())
-                        && delivery.wanted.remove(uid)
-                    {
+                    let unread = unreadable.take();
+                    let Some(uid) = missing.get(index).copied().filter(|uid| delivery.wanted.contains(*uid)) else {
+                        continue;
+                    };
+                    if let Some(reason) = unread {
+                        delivery.wanted.remove(uid);
                         delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
+                    } else if is_failure(&completion) {
+                        refused.push((uid, completion));
                     }
                 }
                 Incoming::Unreadable(reason) => unreadable = Some(reason),
                 incoming => delivery.take(incoming).await,
             }
         }
-        if let Some(completion) = put_off {
-            return self.check(&completion, "to show messages");
+        // Where the server puts everything off, it is no matter of the messages.
+        match refused.first() {
+            Some((_, first)) if refused.len() == missing.len() && first.backoff().is_some() => {
+                return self.check(first, "to show messages");
+            }
+            _ => {}
+        }
+        for (uid, completion) in refused {
+            delivery.wanted.remove(uid);
+            let reason = words(&completion.text).to_owned();
+            delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
         }
         for uid in self.still_there(&delivery.wanted).await?.iter() {
             let reason = "it is listed, but nothing is given when it is asked for".to_owned();
