@@ -28,9 +28,19 @@ const RUNS_TO_PEACE: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Edit {
-    Arrive { flags: &'static str },
-    Reflag { which: usize, add: &'static str, remove: &'static str },
-    Expunge { which: usize },
+    Arrive {
+        flags: &'static str,
+    },
+    Reflag {
+        which: usize,
+        add: &'static str,
+        remove: &'static str,
+    },
+    Expunge {
+        which: usize,
+    },
+    /// The mailbox keeps mod-sequences from now on, or no longer.
+    ShowModSeqs(bool),
 }
 
 /// What somebody does in a mailbox of a side.
@@ -74,7 +84,8 @@ fn reflag() -> impl Strategy<Value = Edit> {
 
 fn chapter() -> impl Strategy<Value = Chapter> {
     let expunge = (0..100usize).prop_map(|which| Edit::Expunge { which });
-    let event_of_any_kind = event(prop_oneof![3 => arrive(), 3 => reflag(), 2 => expunge]).boxed();
+    let modseqs = any::<bool>().prop_map(Edit::ShowModSeqs);
+    let event_of_any_kind = event(prop_oneof![6 => arrive(), 6 => reflag(), 4 => expunge, 1 => modseqs]).boxed();
     let vec = |most: usize| prop::collection::vec(event_of_any_kind.clone(), 0..=most);
     // Much may happen at once, or next to nothing.
     let events = prop_oneof![vec(8), vec(1)];
@@ -118,6 +129,7 @@ impl Story {
             Edit::Reflag { which, add, remove } => {
                 nth(*which).into_iter().for_each(|uid| mailbox.reflag(uid, add, remove));
             }
+            Edit::ShowModSeqs(shows) => mailbox.shows_modseqs = *shows,
             Edit::Expunge { which } => {
                 let Some(uid) = nth(*which) else { return };
                 let place = (*name, number(&mailbox.messages[&uid]));
@@ -203,7 +215,7 @@ async fn both_hold_the_same(manners: &Both<Manner>, chapters: &[Chapter]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_two_users_do_is_what_both_have_in_the_end_whatever_their_servers_can(

@@ -41,6 +41,8 @@ pub(crate) enum Habit {
     NoUidNext,
     /// NO comes without the codes of RFC 5530.
     BareRefusals,
+    /// A FETCH of messages of which it has not told yet that they are gone ends with NO (RFC 2180 §4.1.2).
+    MissesTheGone,
 }
 
 impl Manner {
@@ -428,11 +430,13 @@ impl Session {
     }
 
     fn fetch(&mut self, account: &mut Account, name: &str, uids: &[(usize, u32)], items: &[Arg], since: u64) -> Answer {
+        let mut gone = false;
         for (at, (_, uid)) in uids.iter().enumerate() {
             if at == uids.len() / 2 {
                 self.pass_time(account);
             }
             let Some(mailbox) = account.mailboxes.get(name) else { continue };
+            gone |= !mailbox.messages.contains_key(uid);
             let Some(held) = mailbox.messages.get(uid).filter(|held| held.modseq > since) else { continue };
             let mut line = Vec::new();
             for item in items {
@@ -459,7 +463,10 @@ impl Session {
             self.out.extend(format!("* {number} FETCH (UID {uid}").bytes().chain(line));
             self.say(&format!("{modseq})"));
         }
-        done()
+        match gone && self.manner.has(Habit::MissesTheGone) {
+            true => no("EXPUNGEISSUED", "some of them are gone"),
+            false => done(),
+        }
     }
 
     /// The number of a CHANGEDSINCE or UNCHANGEDSINCE.

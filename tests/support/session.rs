@@ -25,15 +25,15 @@ pub(crate) fn manners() -> Vec<Manner> {
              MULTIAPPEND",
             &[],
         ),
-        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::BareRefusals]),
+        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::MissesTheGone]),
         manner(
             "ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL-",
             &[Habit::ExpungeKeepsModSeq],
         ),
-        manner("CONDSTORE UIDPLUS LIST-EXTENDED", &[]),
+        manner("CONDSTORE UIDPLUS LIST-EXTENDED", &[Habit::MissesTheGone]),
         manner("CONDSTORE MULTIAPPEND", &[Habit::NoUidNext]),
         Manner { login, ..manner("UIDPLUS", &[Habit::BareRefusals]) },
-        manner("", &[Habit::NoUidNext]),
+        manner("", &[Habit::NoUidNext, Habit::MissesTheGone]),
     ]
 }
 
