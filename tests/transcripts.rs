@@ -586,6 +586,7 @@ async fn s145_a_listing_that_does_not_add_up_is_asked_for_once_more() {
     finish(store, player).await;
 }
 
+/// `quirks`: no-closed.
 #[tokio::test]
 async fn a_server_that_does_not_close_mailboxes_is_made_to() {
     let mailbox = |n: u32, lines: &str| {
@@ -718,6 +719,7 @@ async fn the_generation_is_that_of_the_mailbox_that_is_opened() {
     finish(store, player).await;
 }
 
+/// `quirks`: literal8-in-body.
 #[tokio::test]
 async fn s038_s039_s145_s148_messages_come_whatever_the_server_says_between() {
     let script = select(
@@ -1040,6 +1042,7 @@ async fn a_streamed_message_that_is_refused_leaves_the_connection_in_step() {
     finish(store, player).await;
 }
 
+/// `quirks`: stored-without-line-end.
 #[tokio::test]
 async fn a_message_of_another_size_than_announced_ends_the_session() {
     for pieces in [2, 4] {
@@ -1089,6 +1092,7 @@ async fn two_full_buffers_do_not_wait_for_each_other() {
 
 // ------------------------------------------------------------------------------------------- flags, and expunging
 
+/// `quirks`: modified-in-no.
 #[tokio::test]
 async fn s008_s074_what_was_modified_is_told_apart() {
     for (status, retry) in [("OK", ""), ("NO", "")] {
@@ -1162,6 +1166,7 @@ async fn nothing_is_expunged_where_nothing_could_be_marked() {
 
 // ----------------------------------------------------------------------------------------------------- whole mailboxes
 
+/// `quirks`: bare-refusal, trycreate-for-delete.
 #[tokio::test]
 async fn a_bare_refusal_is_looked_into() {
     let script = "\

@@ -112,7 +112,11 @@ impl Store for ImapStore {
     }
 
     fn refuses_name(&self, name: &MailboxName) -> Option<String> {
-        self.names.wire(name).err()
+        match self.names.wire(name) {
+            Ok(_) if self.names.is_spelled(name) => None,
+            Ok(_) => self.quirks.refuses_name(name),
+            Err(reason) => Some(reason),
+        }
     }
 
     async fn mailboxes(&mut self) -> Result<Listing, Error> {
