@@ -19,7 +19,7 @@ use interimap::store::{Error, Method, Reach, Store, Traffic, Wanted};
 use proptest::prelude::*;
 use session::server::account::{Account, Held, Mailbox};
 use session::server::{Habit, Manner};
-use session::{manners, open};
+use session::{histories, manners, open};
 
 const NAMES: [&str; 3] = ["INBOX", "work", "work/old"];
 
@@ -144,7 +144,7 @@ fn flags_of(mailbox: &Mailbox) -> BTreeMap<Uid, FlagSet> {
 
 /// Every fifth message was left out, the others are pairs.
 fn is_skipped(uid: Uid) -> bool {
-    uid.get() % 5 == 0
+    uid.get().is_multiple_of(5)
 }
 
 /// What is remembered of a mailbox that was in line with the other side.
@@ -382,7 +382,7 @@ async fn nothing_is_lost(manner: &Manner, rounds: &[(Vec<Event>, Vec<Vec<Event>>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_observer_yields_what_the_history_implies(steps in prop::collection::vec(step(), 1..8)) {

@@ -41,7 +41,7 @@ pub(crate) enum Habit {
     NoUidNext,
     /// NO comes without the codes of RFC 5530.
     BareRefusals,
-    /// A FETCH of messages of which it has not told yet that they are gone ends with NO (RFC 2180 §4.1.2).
+    /// A FETCH or STORE of messages of which it has not told yet that they are gone ends with NO (RFC 2180 §4.1.2, §4.2.2).
     MissesTheGone,
 }
 
@@ -529,9 +529,12 @@ impl Session {
             "-FLAGS" => ("", names.as_str()),
             _ => return bad("no such change"),
         };
-        let mut modified = Vec::new();
+        let (mut modified, mut gone) = (Vec::new(), false);
         for (number, uid) in uids {
-            let Some(held) = mailbox.messages.get(uid) else { continue };
+            let Some(held) = mailbox.messages.get(uid) else {
+                gone = true;
+                continue;
+            };
             if limit.is_some_and(|limit| held.modseq > limit) {
                 modified.push(uid.to_string());
                 continue;
@@ -546,6 +549,7 @@ impl Session {
             self.selected.as_mut().and_then(|selected| selected.tell(*uid, held));
         }
         match modified.is_empty() {
+            true if gone && self.manner.has(Habit::MissesTheGone) => no("EXPUNGEISSUED", "some of them are gone"),
             true => done(),
             false => Ok(format!("[MODIFIED {}] not these", modified.join(","))),
         }
