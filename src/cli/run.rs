@@ -534,7 +534,11 @@ fn known(
         let row = rows.iter().flatten().find(|row| row.name == remembered.name);
         mailboxes.push(of_row(remembered.name.clone(), skipped, Some(remembered), row));
     }
-    let new = rows.iter().flatten().filter(|row| row.remembered.is_none() && policy.selection.names(&row.name));
+    let is_new = |row: &&engine::mailbox::Row| {
+        let listed = row.listed.as_ref().map(|listed| listed.as_ref());
+        row.remembered.is_none() && policy.selection.takes(&row.name, listed)
+    };
+    let new = rows.iter().flatten().filter(is_new);
     mailboxes.extend(new.map(|row| of_row(row.name.clone(), Both::default(), None, Some(row))));
     mailboxes.sort_by(|one, other| one.name.cmp(&other.name));
     let last_run = state.last_run()?.map(|run| (run.finished, run.result));
@@ -588,6 +592,11 @@ fn taking_part(side: Side, listing: &crate::mail::Listing, policy: &Policy, othe
             }
         };
         if !policy.selection.names(&local) {
+            continue;
+        }
+        if !policy.selection.takes(&local, Both { local: Some(listed), remote: None }) {
+            let why = "it only shows messages of other mailboxes; to copy them twice, name it in \"mailboxes\"";
+            found.skipped.push((name.to_string(), why.to_owned()));
             continue;
         }
         match other.and_then(|other| other.refuses_name(&across)) {

@@ -55,14 +55,17 @@ pub async fn list(
         .collect();
     let names: BTreeSet<&MailboxName> =
         Side::BOTH.into_iter().flat_map(|side| rosters[side].mailboxes.keys()).chain(remembered.keys()).collect();
-    let row = |name: &MailboxName| Row {
-        name: name.clone(),
-        listed: Both::from_fn(|side| rosters[side].mailboxes.get(name).map(|standing| standing.listed.clone())),
-        remembered: remembered.get(name).cloned(),
-        selected: match policy.selection.names(name) {
-            true => crate::plan::Choice::Yes,
-            false => crate::plan::Choice::No,
-        },
+    let row = |name: &MailboxName| {
+        let listed = Both::from_fn(|side| rosters[side].mailboxes.get(name).map(|standing| &standing.listed));
+        Row {
+            name: name.clone(),
+            listed: listed.map(|listed| listed.cloned()),
+            remembered: remembered.get(name).cloned(),
+            selected: match policy.selection.takes(name, listed) {
+                true => crate::plan::Choice::Yes,
+                false => crate::plan::Choice::No,
+            },
+        }
     };
     Ok(names.into_iter().map(row).collect())
 }

@@ -190,8 +190,7 @@ async fn conclude(
     let sources = missing.values().map(|intent| intent.uid).collect();
     let ours = bodies(digests_of(run, found, from, &sources).await?);
     let ours = missing.iter().filter_map(|(id, intent)| Some((*id, *ours.get(&intent.uid)?))).collect();
-    let unclaimed = left_over(prints, landed).keys().copied().collect();
-    let theirs = bodies(digests_of(run, found, target, &unclaimed).await?);
+    let theirs = bodies(digests_of(run, found, target, &left_over(prints, landed).keys().copied().collect()).await?);
     let is_new = |(id, uid): &(IntentId, Uid)| missing.get(id).is_some_and(|intent| *uid >= intent.floor);
     landed.extend(match_bodies(&ours, &theirs).into_iter().filter(is_new));
     let mut missing = unfound(open, landed, Answer::Taken);

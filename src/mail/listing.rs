@@ -28,6 +28,14 @@ pub struct Listed {
     pub status: Option<MailboxStatus>,
 }
 
+impl Listed {
+    /// Whether it only shows messages that other mailboxes hold (RFC 6154 §2, RFC 8457): Gmail's All Mail, Starred and
+    /// Important. Whoever copies it has every message twice, and whoever expunges there may do so everywhere.
+    pub fn is_view(&self) -> bool {
+        ["all", "flagged", "important"].iter().any(|attribute| self.special_use.contains(*attribute))
+    }
+}
+
 /// What stands behind a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailboxKind {

@@ -121,6 +121,11 @@ impl Pattern {
         }
     }
 
+    /// Whether the pattern means `name` without a wildcard.
+    pub fn is_exactly(&self, name: &MailboxName) -> bool {
+        self.0 == name.as_str()
+    }
+
     /// Whether `name` is one of those that the pattern means. Takes time in proportion to both lengths multiplied.
     pub fn matches(&self, name: &MailboxName) -> bool {
         let name: Vec<char> = name.as_str().chars().collect();

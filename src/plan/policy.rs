@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::mail::{Both, MailboxName, Pattern, Side};
+use crate::mail::{Both, Listed, MailboxName, Pattern, Side};
 
 use super::NameMap;
 
@@ -155,11 +155,20 @@ impl Selection {
         configured.is_some_and(|(_, choice)| *choice == Choice::Yes)
             && (self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(name)))
     }
+
+    /// The same for a mailbox that the sides list so. One that only shows messages of others takes part if the
+    /// configuration names it as it is, without a wildcard.
+    pub fn takes(&self, name: &MailboxName, listed: Both<Option<&Listed>>) -> bool {
+        let is_view = Side::BOTH.into_iter().any(|side| listed[side].is_some_and(Listed::is_view));
+        let decides = self.patterns.iter().rev().find(|(pattern, _)| pattern.matches(name));
+        self.names(name) && (!is_view || decides.is_some_and(|(pattern, _)| pattern.is_exactly(name)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::MailboxKind;
 
     #[test]
     fn the_last_pattern_that_matches_decides() {
@@ -171,6 +180,29 @@ mod tests {
         };
         for (name, takes_part) in [("INBOX", true), ("Junk", false), ("Junk/old", false), ("Junk/keep", true)] {
             assert_eq!(selection.names(&MailboxName::new(name).unwrap()), takes_part, "{name}");
+        }
+    }
+
+    #[test]
+    fn s106_a_view_of_other_mailboxes_takes_part_only_if_it_is_named_as_it_is() {
+        let listed = |special_use: &str| Listed {
+            kind: MailboxKind::Mailbox,
+            subscription: None,
+            special_use: BTreeSet::from([special_use.to_owned()]),
+            id: None,
+            status: None,
+        };
+        let named = vec![(Pattern::new("*"), Choice::Yes), (Pattern::new("[Gmail]/All Mail"), Choice::Yes)];
+        let named = Selection { patterns: named, ..Selection::everything() };
+        let name = MailboxName::new("[Gmail]/All Mail").unwrap();
+        for (special_use, by_wildcard) in [("all", false), ("flagged", false), ("important", false), ("archive", true)]
+        {
+            let listed = listed(special_use);
+            for side in Side::BOTH {
+                let listed = Both::from_fn(|other| (other == side).then_some(&listed));
+                assert_eq!(Selection::everything().takes(&name, listed), by_wildcard, "{special_use}");
+                assert!(named.takes(&name, listed), "{special_use}");
+            }
         }
     }
 

@@ -311,7 +311,8 @@ impl TreeView<'_> {
             let standing = self.rosters[side].mailboxes.get(name);
             standing.is_some_and(|standing| standing.listed.subscription == Some(Subscription::Subscribed))
         };
-        policy.selection.names(name)
+        let listed = Both::from_fn(|side| self.rosters[side].mailboxes.get(name).map(|standing| &standing.listed));
+        policy.selection.takes(name, listed)
             && (policy.selection.subscribed_only == Choice::No || Side::BOTH.into_iter().any(subscribed))
     }
 }

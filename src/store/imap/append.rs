@@ -388,7 +388,9 @@ fn there(uid: Option<Uid>, flags: &FlagSet) -> Appended {
 
 /// LIMIT is what RFC 5530 has for a message that is too large; TOOBIG came later (RFC 7889 §5).
 fn refusal(completion: &Completion, size: u64) -> Error {
-    let error = completion.refusal(Reach::Message, &format!("a message of {size} octets"));
+    // A matter of time is no matter of the message: the whole mailbox waits for the next run.
+    let reach = if completion.backoff().is_some() { Reach::Mailbox } else { Reach::Message };
+    let error = completion.refusal(reach, &format!("a message of {size} octets"));
     match completion.has_code("LIMIT") && error.cause == Cause::Refused && completion.backoff().is_none() {
         true => Error { cause: Cause::TooBig, retry: Retry::Never, ..error },
         false => error,

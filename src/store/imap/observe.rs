@@ -448,6 +448,10 @@ impl Look {
                 };
             }
         }
+        if self.selected.uid_next.is_none() && !self.vanished_now.is_empty() {
+            // Whether SELECT counted them cannot be told from a UIDNEXT that is older.
+            return Ok(Verdict::Disturbed(format!("messages of {name} are expunged whenever they are listed")));
+        }
         self.tell_uid_next_from_status();
         let mut status = self.selected.status().map_err(|what| unsaid(name, what))?;
         if method == Method::Full {
@@ -511,14 +515,19 @@ impl Look {
         }))
     }
 
-    /// UIDNEXT as STATUS told it is older than the messages that SELECT counted: what was listed moves it on.
+    /// UIDNEXT as STATUS told it is older than the messages that SELECT counted: what is reported moves it on. Where
+    /// every message is listed, those that arrived meanwhile are among them, and EXISTS may have been said before or
+    /// after they did.
     fn tell_uid_next_from_status(&mut self) {
         let (None, Some(told)) = (self.selected.uid_next, self.uid_next) else { return };
-        let last = self.messages.last().max(self.found.as_ref().and_then(UidSet::last));
-        let behind = last.and_then(|last| Uid::new(last.get().checked_add(1)?));
+        let behind = self.messages.last().and_then(|last| Uid::new(last.get().checked_add(1)?));
         self.selected.uid_next = behind.max(Some(told));
-        // Everything that was listed is counted by the EXISTS that was said last.
-        self.selected.messages = self.exists.or(self.selected.messages);
+        let listed = u32::try_from(self.messages.len()).ok().filter(|_| self.question == Question::Everything);
+        if let (Some(listed), Some(first), Some(last)) = (listed, self.selected.messages, self.exists)
+            && (first..=last).contains(&listed)
+        {
+            self.selected.messages = Some(listed);
+        }
     }
 }
 

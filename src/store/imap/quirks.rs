@@ -67,6 +67,7 @@
 //! | sets-in-order | QQ, 163, 2025: sets that go down are BAD | ours go up |
 //! | missing-from-ok | Exchange, Gmail, 2026: a message is missing from an OK and is there | it is searched for and asked for again before it is gone (`fetch`) |
 //! | listed-but-not-given | Exchange, Microsoft 365: nothing is given for an item of the calendar | named, and the others go on (`fetch`) |
+//! | unavailable-for-ever | Yahoo 2016: some messages are UNAVAILABLE each time they are asked for | named, where others come (`fetch`) |
 //! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |
 //! | keywords-dropped | UW imapd 2010: keywords of APPEND are dropped, and OK is said | keywords that nobody has seen kept are looked for (`append`) |
 //! | keywords-used-up | Cyrus 3.6, 2026: 128 keywords in a mailbox; the whole command is refused | tried again without keywords (`append`, `store_flags`) |

@@ -20,8 +20,22 @@ use crate::store::{
 /// How long a server may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How often a listing is asked for where the server wants a pause each time.
-const ATTEMPTS: usize = 3;
+/// How often something is asked for where the server wants a pause each time.
+pub(super) const ATTEMPTS: usize = 3;
+
+/// A verb that may be carried out twice, tried again after each pause that the server asks for.
+macro_rules! patiently {
+    ($store:ident, $verb:expr) => {{
+        let mut attempts = 1;
+        loop {
+            $store.be_ready().await?;
+            match $verb.await {
+                Err(_) if attempts < ATTEMPTS && $store.connection.is_asked_to_wait() => attempts += 1,
+                answer => break answer,
+            }
+        }
+    }};
+}
 
 /// An authenticated IMAP session.
 pub struct ImapStore {
@@ -106,15 +120,7 @@ impl Store for ImapStore {
     }
 
     async fn mailboxes(&mut self) -> Result<Listing, Error> {
-        for _ in 1..ATTEMPTS {
-            self.be_ready().await?;
-            match self.list().await {
-                Err(_) if self.connection.is_asked_to_wait() => {}
-                listing => return listing,
-            }
-        }
-        self.be_ready().await?;
-        self.list().await
+        patiently!(self, self.list())
     }
 
     async fn observe(&mut self, wanted: &[Wanted]) -> Result<Vec<Result<Observation, Error>>, Error> {
@@ -123,25 +129,23 @@ impl Store for ImapStore {
     }
 
     async fn census(&mut self, name: &MailboxName) -> Result<Option<(MailboxStatus, UidSet)>, Error> {
-        self.be_ready().await?;
-        self.count(name).await
+        patiently!(self, self.count(name))
     }
 
     async fn fingerprints(&mut self, scope: &UidScope, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
-        self.be_ready().await?;
-        self.select(scope).await?;
-        self.take_fingerprints(uids).await
+        patiently!(self, async {
+            self.select(scope).await?;
+            self.take_fingerprints(uids).await
+        })
     }
 
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.select(scope).await?;
+        patiently!(self, self.select(scope))?;
         self.fetch_messages(uids, deliver).await
     }
 
     async fn append(&mut self, scope: &UidScope, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
-        self.be_ready().await?;
-        self.select(scope).await?;
+        patiently!(self, self.select(scope))?;
         self.append_messages(scope, messages).await
     }
 
@@ -151,9 +155,10 @@ impl Store for ImapStore {
         changes: &[(UidSet, FlagChange)],
         unchanged_since: Option<ModSeq>,
     ) -> Result<BTreeMap<Uid, Stored>, Error> {
-        self.be_ready().await?;
-        self.select(scope).await?;
-        self.change_flags(changes, unchanged_since).await
+        patiently!(self, async {
+            self.select(scope).await?;
+            self.change_flags(changes, unchanged_since).await
+        })
     }
 
     async fn expunge(
@@ -162,29 +167,26 @@ impl Store for ImapStore {
         uids: &UidSet,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Expunged, Error> {
-        self.be_ready().await?;
-        self.select(scope).await?;
-        self.expunge_messages(uids, unchanged_since).await
+        patiently!(self, async {
+            self.select(scope).await?;
+            self.expunge_messages(uids, unchanged_since).await
+        })
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.create_mailbox(name).await
+        patiently!(self, self.create_mailbox(name))
     }
 
     async fn delete(&mut self, name: &MailboxName) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.delete_mailbox(name).await
+        patiently!(self, self.delete_mailbox(name))
     }
 
     async fn rename(&mut self, from: &MailboxName, to: &MailboxName) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.rename_mailbox(from, to).await
+        patiently!(self, self.rename_mailbox(from, to))
     }
 
     async fn set_subscription(&mut self, name: &MailboxName, subscription: Subscription) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.subscribe(name, subscription).await
+        patiently!(self, self.subscribe(name, subscription))
     }
 
     async fn close(&mut self) {
