@@ -134,11 +134,18 @@ async fn what_is_appended_is_fetched_octet_by_octet(store: &mut dyn Store) {
     assert_eq!(fetched.len(), bodies.len());
     for (at, (message, body)) in fetched.iter().zip(&bodies).enumerate() {
         assert_eq!(message.uid, uids[at]);
-        assert!(message.octets == *body, "message {at} came back changed: {} octets", message.octets.len());
+        let body = with_what_is_added(store, body);
+        assert!(message.octets == body, "message {at} came back changed: {} octets", message.octets.len());
         assert_eq!(message.size, body.len() as u64);
         assert_eq!(message.flags, FlagSet::parse(flags[at % flags.len()]), "message {at}");
         assert_eq!(message.internal_date, InternalDate::parse(dates[at % dates.len()]).unwrap(), "message {at}");
     }
+}
+
+/// A message as the server keeps it: Courier ends a last line that has no end.
+fn with_what_is_added(store: &dyn Store, body: &[u8]) -> Vec<u8> {
+    let end: &[u8] = if store.profile().server.contains("Courier") && !body.ends_with(b"\r\n") { b"\r\n" } else { b"" };
+    [body, end].concat()
 }
 
 async fn what_is_gone_is_not_sent(store: &mut dyn Store) {
@@ -360,8 +367,11 @@ async fn a_mailbox_moves_with_its_children(store: &mut dyn Store) {
     let is_mailbox =
         |text| listing.mailboxes.get(&name(text)).is_some_and(|listed| listed.kind == MailboxKind::Mailbox);
     assert!(!is_mailbox("from") && !is_mailbox("from/below"));
-    let error = store.rename(&name("nowhere"), &name("elsewhere")).await.unwrap_err();
-    assert_eq!(error.reach, Reach::Mailbox, "{error}");
+    match store.rename(&name("nowhere"), &name("elsewhere")).await {
+        Err(error) => assert_eq!(error.reach, Reach::Mailbox, "{error}"),
+        // It says that it has renamed what it never had.
+        Ok(()) => assert!(store.profile().server.contains("Courier")),
+    }
 }
 
 async fn a_census_counts_afresh(store: &mut dyn Store, other: &mut dyn Store) {

@@ -28,6 +28,8 @@ pub(crate) struct Manner {
     /// Bit by bit, over and over: whether what others did is told at the next occasion: before a command, behind it, in
     /// the middle of SELECT or of FETCH.
     pub(crate) pushes: u64,
+    /// After how many commands it hangs up: the last one is carried out, and not answered.
+    pub(crate) endurance: Option<u32>,
 }
 
 /// What servers may do, and few do.
@@ -127,6 +129,10 @@ impl Session {
             };
             let leaves = args.get(1).is_some_and(|name| name.is("LOGOUT"));
             self.carry_out(&args);
+            self.manner.endurance = self.manner.endurance.map(|left| left.saturating_sub(1));
+            if self.manner.endurance == Some(0) {
+                return Ok(());
+            }
             stream.write_all(&std::mem::take(&mut self.out)).await?;
             stream.flush().await?;
             if leaves {
@@ -361,9 +367,9 @@ impl Session {
             return Ok(());
         }
         let gone = mailbox.expunged.iter().filter(|(_, modseq)| *modseq > since);
-        let gone: Vec<String> = gone.map(|(uid, _)| uid.to_string()).collect();
+        let gone: Vec<u32> = gone.map(|(uid, _)| *uid).collect();
         if !gone.is_empty() {
-            self.say(&format!("* VANISHED (EARLIER) {}", gone.join(",")));
+            self.say(&format!("* VANISHED (EARLIER) {}", sequence_set(&gone)));
         }
         for (at, (uid, held)) in mailbox.messages.iter().enumerate().filter(|(_, (_, held))| held.modseq > since) {
             self.say(&format!("* {} FETCH (UID {uid} {} MODSEQ ({}))", at + 1, flags(held), held.modseq));
@@ -386,8 +392,8 @@ impl Session {
             let is_gone = |shown: &Shown| !mailbox.messages.contains_key(&shown.uid);
             let gone: Vec<usize> = (0..selected.shown.len()).rev().filter(|at| is_gone(&selected.shown[*at])).collect();
             if self.qresync && !gone.is_empty() {
-                let uids: Vec<String> = gone.iter().map(|at| selected.shown[*at].uid.to_string()).collect();
-                self.say(&format!("* VANISHED {}", uids.join(",")));
+                let uids: Vec<u32> = gone.iter().rev().map(|at| selected.shown[*at].uid).collect();
+                self.say(&format!("* VANISHED {}", sequence_set(&uids)));
             }
             for at in gone {
                 selected.shown.remove(at);
@@ -492,12 +498,10 @@ impl Session {
             }
             _ => return bad("no such key"),
         }
-        let found: Vec<String> = found.iter().map(u32::to_string).collect();
         let line = match (extended, found.is_empty()) {
             (true, true) => format!("* ESEARCH (TAG \"{tag}\") UID"),
-            (true, false) => format!("* ESEARCH (TAG \"{tag}\") UID ALL {}", found.join(",")),
-            (false, true) => "* SEARCH".to_owned(),
-            (false, false) => format!("* SEARCH {}", found.join(" ")),
+            (true, false) => format!("* ESEARCH (TAG \"{tag}\") UID ALL {}", sequence_set(&found)),
+            (false, _) => found.iter().fold("* SEARCH".to_owned(), |line, uid| format!("{line} {uid}")),
         };
         self.say(&line);
         done()
@@ -761,6 +765,15 @@ fn expunge(mailbox: &mut Mailbox, uids: &[(usize, u32)]) {
 
 fn flags(held: &Held) -> String {
     format!("FLAGS ({})", held.flags.join(" "))
+}
+
+/// What follows one another stands as a range.
+fn sequence_set(uids: &[u32]) -> String {
+    let range = |run: &[u32]| match run {
+        [one] => one.to_string(),
+        run => format!("{}:{}", run[0], run[run.len() - 1]),
+    };
+    uids.chunk_by(|one, next| one + 1 == *next).map(range).collect::<Vec<_>>().join(",")
 }
 
 fn append_literal(line: &mut Vec<u8>, item: &str, octets: &[u8]) {

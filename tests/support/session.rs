@@ -25,7 +25,7 @@ pub(crate) fn manners() -> Vec<Manner> {
              MULTIAPPEND",
             &[],
         ),
-        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::NoUidNext, Habit::BareRefusals]),
+        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::BareRefusals]),
         manner(
             "ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL-",
             &[Habit::ExpungeKeepsModSeq],
