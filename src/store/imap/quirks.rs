@@ -62,6 +62,9 @@
 //! | uid-validity-raised | Proton Bridge 2024, Courier after RENAME | every verb names the generation it means (`select`, `observe`) |
 //! | gone-is-vanished | Cyrus 3.6, 2026: who has a mailbox open while it is renamed is told that all vanished | no mailbox is selected while we rename or delete (`select`); a census opens the mailbox afresh (`census`) |
 //! | vanished-but-there | Cyrus, James, iCloud: live mail is said to have vanished | what is said both to be there and to be gone is asked in full (`observe`); the caller counts |
+//! | modseq-ahead-of-vanished | Cyrus 3.6 and 3.10, 2026: FETCH tells of mod-sequences above an expunge that is still held back | only HIGHESTMODSEQ of SELECT is ever remembered (`observe`) |
+//! | bye-when-renamed | Dovecot 2.3 and 2.4: BYE to who has a mailbox open that is renamed or deleted | the side is lost, nothing is concluded (`connection`) |
+//! | sizes-that-are-wrong | Exchange 2003 to 2026: RFC822.SIZE is estimated; Proton Bridge: it is 0 | the literal has the truth (`fetch`) |
 //! | vanished-above-star | Cyrus 3.6 to 3.10, 2026: `1:*` with VANISHED leaves out what was above the highest message, and names far more than there was | sets end in 4294967295, and are cut to what is known by the caller (`observe`) |
 //! | highestmodseq-without-condstore | Yahoo 2020: HIGHESTMODSEQ, but no CHANGEDSINCE | only the capability counts (`observe`) |
 //! | lower-than-asked | all, by RFC 3501 §6.4.8; Cyrus 3.10: `n:*` is answered with a lower UID | what was not asked for is not taken (`fetch`), what is known is not new (`observe`) |
