@@ -93,6 +93,10 @@ impl ImapStore {
                         again.push(open);
                     }
                     Ok(Verdict::Unresumable) => again.push(Open { question: Question::Everything, ..open }),
+                    // What never adds up with a search may without (`quirks`: esearch-that-finds-nothing).
+                    Ok(Verdict::Disturbed(_)) if open.question != Question::Everything => {
+                        again.push(Open { question: Question::Everything, ..open });
+                    }
                     Ok(Verdict::Contradiction(_)) if open.listings < LISTINGS => {
                         again.push(Open { question: Question::Everything, ..open });
                     }

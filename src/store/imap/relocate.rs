@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::connection::Reply;
-use super::response::{Code, Response, Vanished};
+use super::response::{Code, Response, Status, Vanished};
 use super::store::ImapStore;
 use crate::mail::{Uid, UidSet};
 use crate::store::{Cause, Error, Relocated, UidScope};
@@ -49,7 +49,8 @@ impl ImapStore {
             .await?;
         let Some(refusal) = refusal else { return Ok(relocated) };
         // Some servers give no reason (`quirks`: bare-refusal).
-        if refusal.says_there_is_none() || (!refusal.has_reason() && !self.is_listed(&wire).await?) {
+        let bare = refusal.status == Status::No && !refusal.has_reason() && relocated.at.is_empty();
+        if refusal.says_there_is_none() || (bare && !self.is_listed(&wire).await?) {
             return Err(Error::mailbox(Cause::NoSuchMailbox, format!("there is no mailbox {} any more", to.name)));
         }
         Ok(relocated)
