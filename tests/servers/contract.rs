@@ -46,6 +46,10 @@ async fn keeps_the_contract(kind: Kind) {
     crate::store_contract::holds(&mut store, &mut other).await;
     store.close().await;
     other.close().await;
+    if kind.expunges_together() {
+        let (mut store, mut other) = (session(&server).await, session(&server).await);
+        crate::store_contract::holds_without_uidplus(&mut store, &mut other).await;
+    }
 }
 
 macro_rules! kept_by {
