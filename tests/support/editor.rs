@@ -505,7 +505,9 @@ impl Editor {
         let known = |at: &usize| {
             let messages = &self.places[*at].messages;
             let stays = |item: &Item| item.fresh_on.is_none() && item.gone_on.is_empty();
-            messages.values().all(|item| item.fresh_on.is_some()) || messages.values().any(stays)
+            // With none to know it by, it has to be told from what has changed in it.
+            let may_be_unknown = !self.kinds[side].lists_everything();
+            may_be_unknown && messages.values().all(|item| item.fresh_on.is_some()) || messages.values().any(stays)
         };
         let makes_anew = self.kinds[side].renames_by_making_anew();
         // What looks moved has one home only if nobody has changed or carried it elsewhere.

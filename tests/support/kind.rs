@@ -64,6 +64,11 @@ impl Kind {
         self == Kind::Courier
     }
 
+    /// Whether all that a mailbox holds is listed each time, so that only messages tell whether it is one that was there.
+    pub(crate) fn lists_everything(self) -> bool {
+        matches!(self, Kind::DovecotWithoutCondstore | Kind::DovecotBare | Kind::Courier)
+    }
+
     /// Whether every mailbox that has one below it is a mailbox itself, and stays while it has.
     pub(crate) fn makes_parents(self) -> bool {
         matches!(self, Kind::Cyrus | Kind::CyrusDots)
