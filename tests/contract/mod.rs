@@ -9,7 +9,8 @@ use interimap::mail::{
     Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Expunged, Fetched, Form, MailboxKind, Message, Reach, Store, Stored, UidScope, Wanted,
+    Appended, Body, Cause, Expunged, Fetched, Form, MailboxKind, Message, Reach, Relocated, Store, Stored, UidScope,
+    Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -29,6 +30,8 @@ pub(crate) async fn holds(store: &mut dyn Store, other: &mut dyn Store) {
     flags_change_and_are_reported(store).await;
     what_has_changed_since_is_left_alone(store, other).await;
     exactly_what_was_meant_is_expunged(store, other).await;
+    what_is_put_into_another_mailbox_is_there_as_it_was(store).await;
+    what_cannot_be_put_anywhere_stays_where_it_is(store).await;
     a_mailbox_moves_with_its_children(store).await;
     a_census_counts_afresh(store, other).await;
     another_generation_is_not_touched(store).await;
@@ -36,6 +39,47 @@ pub(crate) async fn holds(store: &mut dyn Store, other: &mut dyn Store) {
     one_message_refused_leaves_the_others_unharmed(store).await;
     a_missing_mailbox_is_named_as_such(store).await;
     a_message_that_breaks_off_is_not_stored(store, other).await;
+}
+
+/// What holds of a side that cannot expunge single messages and does not say where it put one.
+pub(crate) async fn holds_without_uidplus(store: &mut dyn Store, other: &mut dyn Store) {
+    let scope = fresh(store, "no uidplus").await;
+    let texts: [&[u8]; 4] =
+        [b"Subject: 1\r\n\r\n", b"Subject: 2\r\n\r\n", b"Subject: 3\r\n\r\n", b"Subject: 4\r\n\r\n"];
+    let appended = store.append(&scope, texts.iter().map(|octets| message(octets)).collect()).await.unwrap();
+    assert!(appended.iter().all(|appended| matches!(appended, Appended::Somewhere)), "{appended:?}");
+    let uids: Vec<Uid> = look(store, &scope.name, None).await.messages.into_keys().collect();
+    assert_eq!(uids.len(), 4);
+    let set = |at: &[usize]| at.iter().map(|at| uids[*at]).collect::<UidSet>();
+
+    // What others have marked is kept, and so is everything else, as it was.
+    other.store_flags(&scope, &[(set(&[0]), change("\\Deleted", ""))], None).await.unwrap();
+    let since = look(store, &scope.name, None).await.status.highest_modseq;
+    let mut meant = set(&[1, 2]);
+    meant.insert(nobody());
+    assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::Blocked(set(&[0])));
+    let held = look(store, &scope.name, None).await.messages;
+    let flags = ["\\Deleted", "", "", ""].map(FlagSet::parse);
+    assert_eq!(held, uids.iter().copied().zip(flags).collect());
+
+    // Without that mark it is expunged, but for what has changed since. Which is somebody's if it is marked.
+    other.store_flags(&scope, &[(set(&[0]), change("", "\\Deleted"))], None).await.unwrap();
+    let since = look(store, &scope.name, None).await.status.highest_modseq;
+    other.store_flags(&scope, &[(set(&[2]), change("\\Deleted", ""))], None).await.unwrap();
+    let left = match since {
+        Some(_) => {
+            assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::Blocked(set(&[2])));
+            other.store_flags(&scope, &[(set(&[2]), change("\\Flagged", "\\Deleted"))], None).await.unwrap();
+            assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::AllBut(set(&[2])));
+            set(&[0, 2, 3])
+        }
+        None => {
+            assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::AllBut(UidSet::new()));
+            set(&[0, 3])
+        }
+    };
+    let (_, uids) = other.census(&scope.name).await.unwrap().unwrap();
+    assert_eq!(uids, left);
 }
 
 async fn inbox_is_there(store: &mut dyn Store) {
@@ -352,6 +396,51 @@ async fn exactly_what_was_meant_is_expunged(store: &mut dyn Store, other: &mut d
     let there = uids.iter().chain([&late]).copied();
     assert_eq!(remaining, there.filter(|uid| !meant.contains(*uid) || kept.contains(*uid)).collect::<Vec<_>>());
     assert_eq!(store.expunge(&scope, &UidSet::new(), None).await.unwrap(), Expunged::AllBut(UidSet::new()));
+}
+
+async fn what_is_put_into_another_mailbox_is_there_as_it_was(store: &mut dyn Store) {
+    let (from, to) = (fresh(store, "relocate/from").await, fresh(store, "relocate/to").await);
+    append(store, &to, &[b"Subject: was here before\r\n\r\n"]).await;
+    let texts: [&[u8]; 3] =
+        [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n", b"Subject: 3\r\n\r\nthree\r\n"];
+    let uids = append(store, &from, &texts).await;
+    let flags = [(UidSet::from_iter([uids[2]]), change("\\Flagged $Work", ""))];
+    store.store_flags(&from, &flags, None).await.unwrap();
+    let before = fetch(store, &from, &uids.iter().copied().collect()).await;
+    let mut asked = UidSet::from_iter([uids[0], uids[2]]);
+    let wanted = asked.clone();
+    asked.insert(nobody());
+    let relocated = store.relocate(&from, &asked, &to).await.unwrap();
+    assert!(relocated.refused.is_empty(), "{relocated:?}");
+    let arrived: UidSet = look(store, &to.name, None).await.messages.keys().skip(1).collect();
+    assert_eq!(arrived.len(), 2);
+    let after = fetch(store, &to, &arrived).await;
+    for (old, uid) in [(0, uids[0]), (2, uids[2])] {
+        let same = |arrived: &&Arrived| arrived.octets == before[old].octets;
+        let at = after.iter().find(same).unwrap_or_else(|| panic!("{uid} did not arrive"));
+        assert_eq!((&at.flags, at.internal_date), (&before[old].flags, before[old].internal_date));
+        assert!(relocated.at.get(&uid).is_none_or(|told| *told == at.uid), "{relocated:?}");
+    }
+    assert!(relocated.at.keys().all(|uid| wanted.contains(*uid)), "{relocated:?}");
+    let left: UidSet = look(store, &from.name, None).await.messages.keys().collect();
+    assert!(left.contains(uids[1]), "nobody meant it");
+    for uid in [uids[0], uids[2]] {
+        assert_eq!(left.contains(uid), !relocated.gone.contains(uid), "{relocated:?}");
+    }
+    assert_eq!(store.relocate(&from, &UidSet::new(), &to).await.unwrap(), Relocated::default());
+}
+
+async fn what_cannot_be_put_anywhere_stays_where_it_is(store: &mut dyn Store) {
+    let from = fresh(store, "relocate/stays").await;
+    let uids: UidSet = append(store, &from, &[b"Subject: 1\r\n\r\n"]).await.into_iter().collect();
+    let nowhere = UidScope { name: name("relocate/nowhere"), uid_validity: from.uid_validity };
+    let error = store.relocate(&from, &uids, &nowhere).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::NoSuchMailbox, Reach::Mailbox), "{error}");
+    let stale = UidScope { uid_validity: UidValidity::new(from.uid_validity.get() ^ 1).unwrap(), ..from.clone() };
+    let error = store.relocate(&stale, &uids, &from).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::UidValidityChanged, Reach::Mailbox), "{error}");
+    let held: UidSet = look(store, &from.name, None).await.messages.keys().collect();
+    assert_eq!(held, uids);
 }
 
 async fn a_mailbox_moves_with_its_children(store: &mut dyn Store) {
