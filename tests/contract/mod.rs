@@ -48,7 +48,7 @@ pub(crate) async fn holds_without_uidplus(store: &mut dyn Store, other: &mut dyn
         [b"Subject: 1\r\n\r\n", b"Subject: 2\r\n\r\n", b"Subject: 3\r\n\r\n", b"Subject: 4\r\n\r\n"];
     let appended = store.append(&scope, texts.iter().map(|octets| message(octets)).collect()).await.unwrap();
     assert!(appended.iter().all(|appended| matches!(appended, Appended::Somewhere)), "{appended:?}");
-    let uids: Vec<Uid> = look(store, &scope.name, None).await.messages.into_keys().collect();
+    let uids: Vec<Uid> = look(store, &scope.name, None).await.messages.keys().collect();
     assert_eq!(uids.len(), 4);
     let set = |at: &[usize]| at.iter().map(|at| uids[*at]).collect::<UidSet>();
 

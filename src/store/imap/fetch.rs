@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
 use super::quirks::is_invented;
-use super::refusal::words;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
 use super::store::ImapStore;
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
@@ -44,40 +43,38 @@ impl ImapStore {
         self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
-        let mut refused: Vec<(Uid, Completion)> = Vec::new();
+        let (mut put_off, mut unavailable) = (None, Vec::new());
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {
             match incoming {
+                Incoming::Done(_, completion) if completion.has_code("UNAVAILABLE") => {
+                    unavailable.extend(missing.get(index).map(|uid| (*uid, completion)));
+                }
+                // A matter of time is no matter of the message.
+                Incoming::Done(_, completion) if completion.backoff().is_some() => put_off = Some(completion),
                 Incoming::Done(_, completion) => {
-                    let unread = unreadable.take();
-                    let Some(uid) = missing.get(index).copied().filter(|uid| delivery.wanted.contains(*uid)) else {
-                        continue;
-                    };
-                    if let Some(reason) = unread {
-                        delivery.wanted.remove(uid);
+                    let refusal = is_failure(&completion).then(|| super::refusal::words(&completion.text).to_owned());
+                    if let Some((reason, uid)) = unreadable.take().or(refusal).zip(missing.get(index).copied())
+                        && delivery.wanted.remove(uid)
+                    {
                         delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
-                    } else if is_failure(&completion) {
-                        refused.push((uid, completion));
                     }
                 }
                 Incoming::Unreadable(reason) => unreadable = Some(reason),
                 incoming => delivery.take(incoming).await,
             }
         }
-        // Where the server puts everything off, it is no matter of the messages; where others have come, it may be
-        // (`quirks`: unavailable-for-ever).
-        let others_came = (missing.len() as u64) < uids.len();
-        let is_put_off =
-            |refusal: &Completion| refusal.backoff().is_some() && !(refusal.has_code("UNAVAILABLE") && others_came);
-        match refused.first() {
-            Some((_, first)) if refused.len() == missing.len() && is_put_off(first) => {
-                return self.check(first, "to show messages");
+        // Where others come, it is a matter of the message (`quirks`: unavailable-for-ever).
+        let others_came = delivery.wanted.len() < uids.len();
+        for (uid, completion) in unavailable {
+            if !others_came {
+                put_off = Some(completion);
+            } else if delivery.wanted.remove(uid) {
+                let reason = super::refusal::words(&completion.text).to_owned();
+                delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
             }
-            _ => {}
         }
-        for (uid, completion) in refused {
-            delivery.wanted.remove(uid);
-            let reason = words(&completion.text).to_owned();
-            delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
+        if let Some(completion) = put_off {
+            return self.check(&completion, "to show messages");
         }
         for uid in self.still_there(&delivery.wanted).await?.iter() {
             let reason = "it is listed, but nothing is given when it is asked for".to_owned();
