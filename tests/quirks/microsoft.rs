@@ -110,6 +110,32 @@ async fn a_suggested_pause_is_kept() {
     finish(store, player).await;
 }
 
+/// A NAMESPACE that is put off is waited for; without it, all mailboxes would seem to have other names.
+#[tokio::test(start_paused = true)]
+async fn a_session_begins_only_where_names_are_known() {
+    let throttled = format!(
+        "C: n1 NAMESPACE\nC: n2 {ID}\nS: n1 BAD Request is throttled. Suggested Backoff Time: 3000 milliseconds\n\
+         S: * ID {ITSELF}\nS: n2 OK ID completed\n"
+    );
+    let before = Instant::now();
+    let (store, player) = opened(&(login(GREETING, CAPABILITIES) + &throttled + &survey("/", ITSELF))).await;
+    assert_eq!((store.profile().delimiter, before.elapsed().as_secs()), (Some('/'), 3));
+    finish(store, player).await;
+
+    let error = refused(&(login(GREETING, CAPABILITIES) + &throttled.repeat(3))).await;
+    assert_eq!((error.retry, error.reach), (Retry::Later, Reach::Side), "{error}");
+    let no = format!("C: n1 NAMESPACE\nC: n2 {ID}\nS: n1 NO Internal error\nS: * ID {ITSELF}\nS: n2 OK ID completed\n");
+    let error = refused(&(login(GREETING, CAPABILITIES) + &no)).await;
+    assert_eq!((error.retry, error.reach), (Retry::Later, Reach::Side), "{error}");
+    assert!(error.text.contains("how its mailboxes are named"), "{error}");
+
+    let unknown = no.replace("NO Internal error", "BAD Unknown command")
+        + "C: l1 LIST \"\" \"\"\nS: * LIST (\\Noselect) \".\" \"\"\nS: l1 OK done\n";
+    let (store, player) = opened(&(login(GREETING, CAPABILITIES) + &unknown)).await;
+    assert_eq!(store.profile().delimiter, Some('.'));
+    finish(store, player).await;
+}
+
 /// Whoever never gets enough is left to a later run, and so is one that hangs up meanwhile.
 #[tokio::test(start_paused = true)]
 async fn patience_has_an_end() {
