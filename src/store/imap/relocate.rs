@@ -14,7 +14,8 @@ impl ImapStore {
     pub(super) async fn relocate_messages(&mut self, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
         let wire = self.wire(&to.name)?;
         let verb = if self.capabilities.has("MOVE") { Verb::Move } else { Verb::Copy };
-        let sets = uids.split(SET_LIMIT);
+        // The name is a part of the line too.
+        let sets = uids.split(SET_LIMIT.saturating_sub(wire.to_string().len()));
         let mut relocated = Relocated::default();
         let mut missing = None;
         self.connection
