@@ -43,6 +43,47 @@ pub(crate) async fn holds(store: &mut dyn Store, other: &mut dyn Store) {
     a_message_that_breaks_off_is_not_stored(store, other).await;
 }
 
+/// What holds of a side that cannot expunge single messages and does not say where it put one.
+pub(crate) async fn holds_without_uidplus(store: &mut dyn Store, other: &mut dyn Store) {
+    let scope = fresh(store, "no uidplus").await;
+    let texts: [&[u8]; 4] =
+        [b"Subject: 1\r\n\r\n", b"Subject: 2\r\n\r\n", b"Subject: 3\r\n\r\n", b"Subject: 4\r\n\r\n"];
+    let appended = store.append(&scope, texts.iter().map(|octets| message(octets)).collect()).await.unwrap();
+    assert!(appended.iter().all(|appended| matches!(appended, Appended::Somewhere)), "{appended:?}");
+    let uids: Vec<Uid> = look(store, &scope.name, None).await.messages.into_keys().collect();
+    assert_eq!(uids.len(), 4);
+    let set = |at: &[usize]| at.iter().map(|at| uids[*at]).collect::<UidSet>();
+
+    // What others have marked is kept, and so is everything else, as it was.
+    other.store_flags(&scope, &[(set(&[0]), change("\\Deleted", ""))], None).await.unwrap();
+    let since = look(store, &scope.name, None).await.status.highest_modseq;
+    let mut meant = set(&[1, 2]);
+    meant.insert(nobody());
+    assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::Blocked(set(&[0])));
+    let held = look(store, &scope.name, None).await.messages;
+    let flags = ["\\Deleted", "", "", ""].map(FlagSet::parse);
+    assert_eq!(held, uids.iter().copied().zip(flags).collect());
+
+    // Without that mark it is expunged, but for what has changed since. Which is somebody's if it is marked.
+    other.store_flags(&scope, &[(set(&[0]), change("", "\\Deleted"))], None).await.unwrap();
+    let since = look(store, &scope.name, None).await.status.highest_modseq;
+    other.store_flags(&scope, &[(set(&[2]), change("\\Deleted", ""))], None).await.unwrap();
+    let left = match since {
+        Some(_) => {
+            assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::Blocked(set(&[2])));
+            other.store_flags(&scope, &[(set(&[2]), change("\\Flagged", "\\Deleted"))], None).await.unwrap();
+            assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::AllBut(set(&[2])));
+            set(&[0, 2, 3])
+        }
+        None => {
+            assert_eq!(store.expunge(&scope, &meant, since).await.unwrap(), Expunged::AllBut(UidSet::new()));
+            set(&[0, 3])
+        }
+    };
+    let (_, uids) = other.census(&scope.name).await.unwrap().unwrap();
+    assert_eq!(uids, left);
+}
+
 async fn inbox_is_there(store: &mut dyn Store) {
     let listing = store.mailboxes().await.unwrap();
     let inbox = &listing.mailboxes[&MailboxName::inbox()];

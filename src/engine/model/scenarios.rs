@@ -3,6 +3,7 @@
 use interimap::mail::{Both, Side};
 
 use super::memory::{Fuse, Observer};
+use super::uidplus::expunges_around_marks;
 use super::world::{Choices, World, changes};
 use crate::engine::fault::{Fault, plant};
 
@@ -176,6 +177,10 @@ fn every_planted_fault_is_caught() {
     let tally = refused_anywhere(Depth::FirstFailure);
     plant(None);
     tally.expect_some("CheckpointDespiteFailure");
+    plant(Some(Fault::LiftedMarksForgotten));
+    let tally = expunges_around_marks(OBSERVERS[0], Depth::FirstFailure);
+    plant(None);
+    tally.expect_some("LiftedMarksForgotten");
 }
 
 /// A server refuses any one effect of a run; the change still has to arrive, and in the same direction.

@@ -8,7 +8,6 @@ use super::scenarios::{Depth, OBSERVERS, Tally, settles};
 use super::world::{Choices, World, changes};
 use crate::engine::Scrutiny;
 use crate::engine::event::{Report, TroubleCause};
-use crate::engine::fault::{Fault, plant};
 
 const QRESYNC: Both<Observer> = OBSERVERS[0];
 
@@ -26,7 +25,7 @@ fn causes(report: &Report) -> Vec<TroubleCause> {
 
 /// A user has marked message 2 where message 1 is to be expunged, before the run or in the middle of it. The run is cut
 /// off, so may the next one be, and the marked message may change in between.
-fn expunges_around_marks(observers: Both<Observer>, depth: Depth) -> Tally {
+pub(super) fn expunges_around_marks(observers: Both<Observer>, depth: Depth) -> Tally {
     let mut tally = Tally::default();
     let mut choices = Choices::default();
     while depth.goes_on(&tally) && choices.another() {
@@ -113,12 +112,25 @@ fn what_others_have_marked_stays_when_remote_is_seen_in_full() {
     expunges_around_marks(OBSERVERS[2], Depth::Everything).expect_none("marks of others, full remote");
 }
 
+/// The server refuses any one command of it.
 #[test]
-fn marks_that_are_forgotten_before_they_are_back_are_noticed() {
-    plant(Some(Fault::LiftedMarksForgotten));
-    let tally = expunges_around_marks(OBSERVERS[0], Depth::FirstFailure);
-    plant(None);
-    tally.expect_some("LiftedMarksForgotten");
+fn what_others_have_marked_stays_whatever_is_refused() {
+    for refused in 1..40 {
+        let mut world = World::in_line(QRESYNC);
+        let there = world.at(Side::Remote);
+        there.is_odd([Oddity::NoUidplus]);
+        there.reflag(2, "\\Deleted", "");
+        world.at(Side::Local).expunge(1);
+        *world.fuse.lock().unwrap() = Fuse { refuse_at: Some(refused), ..Fuse::default() };
+        let report = world.run().unwrap();
+        let is_off = world.lifted() > 0;
+        assert!(!is_off || !report.troubles.is_empty(), "refused at {refused}: {report:?}");
+        world.runs_until_quiet();
+        let wanted = vec![(2, "\\Deleted \\Seen".to_owned())];
+        assert_eq!(world.holds(Side::Local), wanted, "refused at {refused}");
+        assert_eq!(world.holds(Side::Remote), wanted, "refused at {refused}");
+        assert_eq!(world.lifted(), 0, "refused at {refused}");
+    }
 }
 
 #[test]
@@ -190,6 +202,17 @@ fn a_rehearsal_shows_lifted_marks_and_leaves_them() {
         let shown: Vec<String> = steps.iter().filter(|step| step.op == "flag").map(ToString::to_string).collect();
         assert_eq!(shown.len(), 1, "{shown:?}");
         assert!(shown[0].starts_with("remote flag") && shown[0].ends_with(" +\\Deleted"), "{shown:?}");
+        // Nor does a run that may not write there.
+        world.policy.writing.remote = interimap::plan::Writing::Refused;
+        world.run().unwrap();
+        assert_eq!(world.holds(Side::Remote), before, "cut off at {crash}");
+        assert_eq!(flags(&world, Side::Local, 2).as_deref(), Some("\\Deleted \\Seen"), "cut off at {crash}");
+        world.policy = interimap::plan::Policy::two_way();
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(flags(&world, side, 2).as_deref(), Some("\\Deleted \\Seen"), "{side}, cut off at {crash}");
+        }
+        assert_eq!(world.lifted(), 0, "cut off at {crash}");
     }
     assert!(found > 0, "no run was cut off while a mark was off");
 }
@@ -342,6 +365,31 @@ fn of_equal_messages_that_a_server_merges_none_is_lost_and_the_others_are_named(
             (vec![1, 1, 2, 3], vec![1, 2, 3]),
             "{case}"
         );
+    }
+}
+
+#[test]
+fn what_a_server_shows_late_is_not_copied_back() {
+    for crash in 0..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Discards]);
+        here.deliver(3, "\\Seen $Work");
+        world.runs_until_quiet();
+        assert_eq!(world.run().unwrap().skipped.len(), 1);
+        there.is_odd([]);
+        there.deliver(3, "\\Seen");
+        there.deliver(4, "");
+        world.run_until(crash);
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side), [1, 2, 3, 4], "{side}, cut off at {crash}");
+        }
+        assert_eq!(flags(&world, Side::Local, 3).as_deref(), Some("\\Seen $Work"), "cut off at {crash}");
+        assert_eq!(world.run().unwrap().skipped, [], "cut off at {crash}");
+        here.expunge(3);
+        world.runs_until_quiet();
+        assert_eq!(numbers(&world, Side::Remote), [1, 2, 4], "cut off at {crash}");
     }
 }
 
