@@ -20,6 +20,8 @@ fn announces_what_it_should(kind: Kind, absent: &[&str]) {
 fn keeps_its_mail_over_a_restart(kind: Kind) {
     let mut server = kind.start();
     let mut client = server.witness_of(USER);
+    // Courier remembers the UIDVALIDITY of a mailbox once it has been selected.
+    client.select("INBOX");
     client.about("CREATE {}", &["Größe"]);
     client.append("Größe", &Made::simple("one").flagged("\\Seen todo"));
     client.append("Größe", &Made::simple("two").plain());
@@ -28,7 +30,8 @@ fn keeps_its_mail_over_a_restart(kind: Kind) {
     server.stop();
     server.start_again();
     let after = Snapshot::take(&mut server.witness_of(USER));
-    assert_eq!(before, after);
+    // A Courier makes up another UIDVALIDITY for INBOX until it holds something.
+    assert_eq!(before.mailbox("Größe"), after.mailbox("Größe"));
     assert_eq!(after.names(), ["Größe", "INBOX"]);
     assert_eq!(after.mailbox("Größe").flags("one"), "\\seen todo");
 }
