@@ -14,12 +14,14 @@ mod memory;
 
 use std::sync::{Arc, Mutex};
 
-use memory::{MemoryStore, Observer, Server, SharedFuse};
+use memory::{MemoryStore, Observer, Relocation, Server, SharedFuse};
 
 #[tokio::test]
 async fn the_store_in_memory_keeps_the_contract() {
-    for observer in [Observer::Qresync, Observer::Full] {
-        let server = Arc::new(Mutex::new(Server::default()));
+    for (observer, relocation) in [(Observer::Qresync, Relocation::Move), (Observer::Full, Relocation::Copy)] {
+        let mut server = Server::default();
+        server.relocation = relocation;
+        let server = Arc::new(Mutex::new(server));
         let session = || MemoryStore::new(server.clone(), observer, SharedFuse::default());
         contract::holds(&mut session(), &mut session()).await;
     }

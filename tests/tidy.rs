@@ -114,6 +114,57 @@ fn names_say_what_a_thing_is() {
     }
 }
 
+/// The table of what servers do wrong is worth what its tests are.
+#[test]
+fn every_quirk_has_a_test_that_carries_its_name() {
+    const TABLE: &str = "src/store/imap/quirks.rs";
+    let table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(TABLE)).unwrap();
+    let names: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | ")?.split(" | ").next())
+        .filter(|name| *name != "name" && !name.starts_with("---"))
+        .collect();
+    assert!(names.len() > 60, "{TABLE} has lost its table");
+    let mut carried = Vec::new();
+    for path in rust_files(Path::new("src")).into_iter().chain(rust_files(Path::new("tests"))) {
+        let text = fs::read_to_string(&path).unwrap();
+        for named in quirks_in(&text) {
+            assert!(names.contains(&named.as_str()), "{} names the quirk {named}, which {TABLE} lacks", path.display());
+        }
+        let tests = match is_test(&path) || path.starts_with(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")) {
+            true => text.as_str(),
+            false => text.split_once("\n#[cfg(test)]\nmod tests {").map_or("", |(_, tests)| tests),
+        };
+        carried.extend(quirks_in(tests));
+        // In tables they are strings.
+        carried.extend(names.iter().filter(|name| tests.contains(&format!("\"{name}\""))).map(|name| name.to_string()));
+    }
+    for (at, name) in names.iter().enumerate() {
+        assert!(carried.iter().any(|other| other == name), "no test carries the quirk {name}");
+        assert!(!names[..at].contains(name), "{TABLE} has the quirk {name} twice");
+    }
+}
+
+/// The quirks that comments name: one, or several with commas between, each with who and when in parentheses or not.
+fn quirks_in(text: &str) -> Vec<String> {
+    let is_of_name = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '-';
+    let text = text.replace("\n/// ", " ");
+    let mut found = Vec::new();
+    // Put together here, so that this file does not hold it.
+    for mut rest in text.split(&["`quirks`", ": "].concat()).skip(1) {
+        loop {
+            let (name, behind) = rest.split_at(rest.find(|sign| !is_of_name(sign)).unwrap_or(rest.len()));
+            found.push(name.to_owned());
+            rest = behind.strip_prefix(" (").and_then(|behind| behind.split_once(')')).map_or(behind, |(_, rest)| rest);
+            match rest.strip_prefix(", ") {
+                Some(more) if more.starts_with(is_of_name) => rest = more,
+                _ => break,
+            }
+        }
+    }
+    found
+}
+
 /// The lines up to the tests of a file, without comments.
 fn code_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()

@@ -586,6 +586,7 @@ async fn s145_a_listing_that_does_not_add_up_is_asked_for_once_more() {
     finish(store, player).await;
 }
 
+/// `quirks`: no-closed.
 #[tokio::test]
 async fn a_server_that_does_not_close_mailboxes_is_made_to() {
     let mailbox = |n: u32, lines: &str| {
@@ -718,6 +719,7 @@ async fn the_generation_is_that_of_the_mailbox_that_is_opened() {
     finish(store, player).await;
 }
 
+/// `quirks`: literal8-in-body.
 #[tokio::test]
 async fn s038_s039_s145_s148_messages_come_whatever_the_server_says_between() {
     let script = select(
@@ -1040,6 +1042,7 @@ async fn a_streamed_message_that_is_refused_leaves_the_connection_in_step() {
     finish(store, player).await;
 }
 
+/// `quirks`: stored-without-line-end.
 #[tokio::test]
 async fn a_message_of_another_size_than_announced_ends_the_session() {
     for pieces in [2, 4] {
@@ -1089,6 +1092,7 @@ async fn two_full_buffers_do_not_wait_for_each_other() {
 
 // ------------------------------------------------------------------------------------------- flags, and expunging
 
+/// `quirks`: modified-in-no.
 #[tokio::test]
 async fn s008_s074_what_was_modified_is_told_apart() {
     for (status, retry) in [("OK", ""), ("NO", "")] {
@@ -1160,8 +1164,89 @@ async fn nothing_is_expunged_where_nothing_could_be_marked() {
     finish(store, player).await;
 }
 
+// --------------------------------------------------------------------------------------------------- within the side
+
+#[tokio::test]
+async fn s036_where_messages_have_been_moved_is_believed_as_far_as_it_can_be_meant() {
+    type Row = (&'static str, &'static str, &'static [(u32, u32)], &'static [u32], &'static [u32]);
+    let rows: [Row; 12] = [
+        (
+            "untagged, before the expunges",
+            "S: * OK [COPYUID 9 1:3 7:9] Moved\nS: * VANISHED 1:3\nS: m1 OK done",
+            &[(1, 7), (2, 8), (3, 9)],
+            &[1, 2, 3],
+            &[],
+        ),
+        ("tagged", "S: * VANISHED 1:3\nS: m1 OK [COPYUID 9 1:3 7:9] done", &[(1, 7), (2, 8), (3, 9)], &[1, 2, 3], &[]),
+        (
+            "in the order of the server",
+            "S: * OK [COPYUID 9 3,1:2 7:9] Moved\nS: m1 OK done",
+            &[(1, 8), (2, 9), (3, 7)],
+            &[1, 2, 3],
+            &[],
+        ),
+        ("downwards", "S: * OK [COPYUID 9 1:3 9:7] Moved\nS: m1 OK done", &[(1, 7), (2, 8), (3, 9)], &[1, 2, 3], &[]),
+        (
+            "in two parts",
+            "S: * OK [COPYUID 9 1 7] Moved\nS: * VANISHED 1\nS: * OK [COPYUID 9 2 8] Moved\nS: m1 OK done",
+            &[(1, 7), (2, 8)],
+            &[1, 2],
+            &[],
+        ),
+        ("not told", "S: * VANISHED 1:3\nS: m1 OK done", &[], &[1, 2, 3], &[]),
+        ("another generation", "S: * OK [COPYUID 8 1:3 7:9] Moved\nS: m1 OK done", &[], &[], &[]),
+        ("one too few", "S: * OK [COPYUID 9 1:3 7:8] Moved\nS: m1 OK done", &[], &[], &[]),
+        ("somebody else's", "S: * OK [COPYUID 9 1:4 7:10] Moved\nS: m1 OK done", &[], &[], &[]),
+        (
+            "NO in the middle",
+            "S: * OK [COPYUID 9 1 7] Moved\nS: * VANISHED 1\nS: m1 NO [OVERQUOTA] full",
+            &[(1, 7)],
+            &[1],
+            &[1, 2, 3],
+        ),
+        (
+            "NO with what was copied still there",
+            "S: * OK [COPYUID 9 1 7] Moved\nS: m1 NO no",
+            &[(1, 7)],
+            &[],
+            &[1, 2, 3],
+        ),
+        ("BAD", "S: m1 BAD what", &[], &[], &[1, 2, 3]),
+    ];
+    for (what, answer, at, gone, refused) in rows {
+        let script = select("7", &format!("C: m1 UID MOVE 1:3 \"y\"\n{answer}\n"));
+        let (mut store, player) = opened_with(&format!("{USUAL} MOVE"), &script).await;
+        let relocated = store.relocate(&scope("x", 7), &uids(&[1, 2, 3]), &scope("y", 9)).await.unwrap();
+        let told: Vec<(u32, u32)> = relocated.at.iter().map(|(old, new)| (old.get(), new.get())).collect();
+        assert_eq!((told.as_slice(), relocated.gone, relocated.refused), (at, uids(gone), uids(refused)), "{what}");
+        finish(store, player).await;
+    }
+}
+
+#[tokio::test]
+async fn without_move_messages_are_copied_and_stay() {
+    let script = select("7", "C: m1 UID COPY 1,3 \"y\"\nS: * VANISHED 9\nS: m1 OK [COPYUID 9 1,3 7:8] done\n");
+    let (mut store, player) = opened(&script).await;
+    let relocated = store.relocate(&scope("x", 7), &uids(&[1, 3]), &scope("y", 9)).await.unwrap();
+    assert_eq!(relocated.at, [(uid(1), uid(7)), (uid(3), uid(8))].into_iter().collect());
+    assert_eq!((relocated.gone, relocated.refused), (UidSet::new(), UidSet::new()));
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn a_mailbox_to_move_to_that_is_not_there_is_named() {
+    for code in ["TRYCREATE", "NONEXISTENT"] {
+        let script = select("7", &format!("C: m1 UID MOVE 1 \"y\"\nS: m1 NO [{code}] there is none\n"));
+        let (mut store, player) = opened_with(&format!("{USUAL} MOVE"), &script).await;
+        let error = store.relocate(&scope("x", 7), &uids(&[1]), &scope("y", 9)).await.unwrap_err();
+        assert_eq!((error.cause, error.reach), (Cause::NoSuchMailbox, Reach::Mailbox), "{error}");
+        finish(store, player).await;
+    }
+}
+
 // ----------------------------------------------------------------------------------------------------- whole mailboxes
 
+/// `quirks`: bare-refusal, trycreate-for-delete.
 #[tokio::test]
 async fn a_bare_refusal_is_looked_into() {
     let script = "\

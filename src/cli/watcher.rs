@@ -74,7 +74,7 @@ impl Listener for Watcher {
             }
             Event::Planned(work) => {
                 self.bar.set_style(style("{prefix}: [{bar:30}] {pos} of {len} {msg}"));
-                self.bar.set_length(work.copies + work.flags + work.expunges);
+                self.bar.set_length(work.copies + work.moves + work.flags + work.expunges);
                 self.bar.set_message("messages");
             }
             Event::Copied { to, mailbox, octets: size } => {
@@ -88,6 +88,10 @@ impl Listener for Watcher {
             Event::Expunged(side, mailbox, messages) => {
                 self.bar.inc(messages);
                 self.tell(side, &format!("{mailbox}: expunged {messages}"));
+            }
+            Event::Moved { side, from, to, messages } => {
+                self.bar.inc(messages);
+                self.tell(side, &format!("{from}: moved {messages} to {to}"));
             }
             Event::Mailbox(side, mailbox, what) => self.tell(side, &of_mailbox(mailbox.as_str(), what)),
             // The report has it too, with its place and its hint.

@@ -49,6 +49,17 @@ pub enum Event<'a> {
     Flagged(Side, &'a MailboxName, u64),
     /// So many messages were expunged on a side.
     Expunged(Side, &'a MailboxName, u64),
+    /// So many messages were moved from one mailbox to another by the side itself.
+    Moved {
+        /// The side.
+        side: Side,
+        /// The mailbox that they have left.
+        from: &'a MailboxName,
+        /// The mailbox in which they are now.
+        to: &'a MailboxName,
+        /// How many.
+        messages: u64,
+    },
     /// A mailbox was changed as a whole.
     Mailbox(Side, &'a MailboxName, MailboxEvent<'a>),
     /// Something went wrong; it will stand in the report too.
@@ -77,6 +88,8 @@ pub enum MailboxEvent<'a> {
 pub struct Work {
     /// Messages to copy.
     pub copies: u64,
+    /// Messages to move within a side.
+    pub moves: u64,
     /// Messages whose flags are to change, counted once a side.
     pub flags: u64,
     /// Messages to expunge.

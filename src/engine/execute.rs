@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Checkpoint, FlagChange, FlagSet, MailboxName, Side, Subscription, Uid, UidSet};
-use crate::plan::{Deletion, DeletionCondition, Place, Presence, Reflag, SkipReason, Skipped, agreed};
+use crate::plan::{Deletion, DeletionCondition, PairId, Place, Presence, Reflag, SkipReason, Skipped, agreed};
 use crate::store::{self, Expunged, Store, Stored, Wanted};
 
 use super::copy::{Copying, copy};
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
 use super::fault::{Fault, is_planted};
 use super::task::{SideView, Sight, Task};
-use super::{AccountPlan, Halt, Run, lift, tree};
+use super::{AccountPlan, Halt, Run, lift, moves, tree};
 
 /// Whether everything that was planned for a mailbox is done, so that a checkpoint may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +34,15 @@ impl Settled {
 }
 
 /// A mailbox at work.
-struct Job {
-    task: Task,
-    settled: Settled,
+pub(super) struct Job {
+    pub(super) task: Task,
+    pub(super) settled: Settled,
     /// What a side was given and does not keep: no checkpoint may follow, but another look would find the same.
     unkept: Both<FlagSet>,
     /// Whether a side was changed.
-    touched: bool,
+    pub(super) touched: bool,
+    /// The pairs whose expunge is the rest of a move.
+    pub(super) left_behind: BTreeSet<PairId>,
 }
 
 /// Carries a plan out. Answers which mailboxes have changed under our hands.
@@ -56,6 +58,7 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
     if is_planted(Fault::CheckpointFirst) {
         jobs.iter().try_for_each(|job| remember(run, job))?;
     }
+    moves::relocate(run, &mut jobs, plan.moves).await?;
     for job in &mut jobs {
         copy_messages(run, job).await?;
         change_flags(run, job).await?;
@@ -90,7 +93,7 @@ struct Created {
 impl Job {
     fn new(task: Task) -> Job {
         let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
-        Job { task, settled, unkept: Both::default(), touched: false }
+        Job { task, settled, unkept: Both::default(), touched: false, left_behind: BTreeSet::new() }
     }
 
     /// Whether a checkpoint may follow.
@@ -391,9 +394,12 @@ async fn expunge(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
             continue;
         }
         run.state.commit(|change| gone.iter().try_for_each(|id| change.forget_pair(*id)))?;
-        run.report.sides[side].expunged += gone.len() as u64;
-        run.listener.hear(Event::Expunged(side, &job.task.name, gone.len() as u64));
         job.touched = true;
+        let expunged = gone.iter().filter(|id| !job.left_behind.contains(id)).count() as u64;
+        if expunged > 0 {
+            run.report.sides[side].expunged += expunged;
+            run.listener.hear(Event::Expunged(side, &job.task.name, expunged));
+        }
     }
     halt.map_or(Ok(()), Err)
 }
@@ -420,7 +426,7 @@ async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet)
 /// Remembers what needs no command, and, if all is done, where the next run may start from: the status seen before our
 /// own writes, for somebody else's change may lie between them.
 fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
-    let Task { key, checkpoints, name: _, sides, plan, lifted: _, place } = &job.task;
+    let Task { key, checkpoints, name: _, sides, arrived: _, plan, lifted: _, place } = &job.task;
     let reached = Both::from_fn(|side| {
         let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
         let done = job.is_done() || is_planted(Fault::CheckpointDespiteFailure);

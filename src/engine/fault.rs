@@ -10,6 +10,10 @@ pub(super) enum Fault {
     CheckpointFirst,
     /// Flags remembered before both sides hold them.
     FlagsRememberedEarly,
+    /// Moves without a committed intent.
+    MoveWithoutIntent,
+    /// Takes a message that was moved and flagged for one that was only moved.
+    MoveForgetsFlags,
     /// A checkpoint although something was left undone.
     CheckpointDespiteFailure,
     /// The marks of others forgotten before they are back.

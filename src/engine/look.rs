@@ -274,11 +274,14 @@ impl Look {
             Some(seen) => SideView::Seen(Sight::of(self.name_on(run, side), seen)),
             None => SideView::ToCreate(self.name_on(run, side)),
         });
+        let flags = |(side, uid): (Side, Uid)| Some((uid, self.seen[side].as_ref()?.messages.get(uid)?.clone()));
+        let arrived = Both::from_fn(|side| changes[side].arrived.iter().filter_map(|uid| flags((side, uid))).collect());
         Ok(Task {
             key: self.key,
             checkpoints: self.checkpoints,
             name: self.place.name.clone(),
             sides,
+            arrived,
             plan,
             lifted,
             place: self.place,

@@ -6,6 +6,7 @@ mod execute;
 mod fault;
 mod lift;
 mod look;
+mod moves;
 mod outlook;
 mod recognize;
 mod settle;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::mail::{Both, MailboxName, Side, Subscription, UidSet};
 use crate::plan::{Presence, Reflag, TreePlan};
 
+use super::moves::Transfer;
 use super::task::{SideView, Task};
 
 /// Everything that is to be done in an account.
@@ -16,12 +17,15 @@ pub struct AccountPlan {
     pub(crate) tree: TreePlan,
     /// What becomes of their messages.
     pub(crate) mailboxes: Vec<Task>,
+    /// What of them a side moves by itself.
+    pub(crate) moves: Vec<Transfer>,
 }
 
 /// One line of a plan. Many messages that share a fate share a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `copy`, `flag`, `expunge`; to what is
+    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `move`, `copy`, `flag`,
+    /// `expunge`; to what is
     /// remembered: `pair`, `unpair`, `forget`, `remember`.
     pub op: &'static str,
     /// The side that is changed; `state` for what is remembered.
@@ -33,7 +37,7 @@ pub struct Step {
     /// Which messages, by UID: those of the source for a copy, else those of the changed side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uids: Option<String>,
-    /// The new name, or the flags that change.
+    /// The new name, the mailbox to move to, or the flags that change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
@@ -84,12 +88,20 @@ impl AccountPlan {
                 }
             }
         }
+        self.moves.iter().for_each(|transfer| steps.extend(self.transfer(transfer)));
         self.mailboxes.iter().for_each(|task| steps.extend(copies_and_flags(task)));
         self.mailboxes.iter().for_each(|task| steps.extend(expunges(task)));
         for deletion in &self.tree.deletions {
             steps.push(of_mailbox("delete", deletion.side, &deletion.at));
         }
         steps
+    }
+
+    fn transfer(&self, transfer: &Transfer) -> Option<Step> {
+        let side = transfer.from.other();
+        let task = |key| self.mailboxes.iter().find(|task| task.key == key);
+        let to = Some(name_on(side, task(transfer.into)?).to_string());
+        Some(Step { to, ..of_messages("move", side, task(transfer.out_of)?, &transfer.uids()) })
     }
 }
 
@@ -106,11 +118,14 @@ fn of_mailbox(op: &'static str, side: Side, name: &MailboxName) -> Step {
 }
 
 fn of_messages(op: &'static str, side: Side, task: &Task, uids: &UidSet) -> Step {
-    let name = match &task.sides[side] {
+    Step { messages: uids.len(), uids: Some(uids.to_string()), ..of_mailbox(op, side, name_on(side, task)) }
+}
+
+fn name_on(side: Side, task: &Task) -> &MailboxName {
+    match &task.sides[side] {
         SideView::Seen(sight) => &sight.scope.name,
         SideView::ToCreate(name) => name,
-    };
-    Step { messages: uids.len(), uids: Some(uids.to_string()), ..of_mailbox(op, side, name) }
+    }
 }
 
 fn copies_and_flags(task: &Task) -> Vec<Step> {
@@ -149,7 +164,7 @@ impl fmt::Display for Step {
             write!(f, ", UID {}", shortened(uids))?;
         }
         match &self.to {
-            Some(to) if self.op == "rename" => write!(f, " -> {to}"),
+            Some(to) if matches!(self.op, "rename" | "move") => write!(f, " -> {to}"),
             Some(to) => write!(f, " {to}"),
             None => Ok(()),
         }

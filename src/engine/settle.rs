@@ -69,9 +69,6 @@ pub(super) async fn settle(run: &mut Run<'_>, found: &Found<'_>) -> Result<Vec<R
 /// Looks, right after a mailbox was copied into, for the messages that the target took without saying where. What is not
 /// found is looked for once more when the mailbox is looked at again; only then is anything concluded from it.
 pub(super) async fn settle_taken(run: &mut Run<'_>, copying: &Copying<'_>) -> Result<Settled, Trip> {
-    /// How far above the floor it is looked: a larger set costs more to handle than it is worth, for what lies beyond
-    /// is found by the next look.
-    const REACH: u32 = 1 << 20;
     let (from, key) = (copying.from, copying.key);
     let target = from.other();
     let scopes = both(from, Some(copying.source.scope.clone()), Some(copying.target.scope.clone()));
@@ -79,11 +76,7 @@ pub(super) async fn settle_taken(run: &mut Run<'_>, copying: &Copying<'_>) -> Re
     let still_meant = |intent: &Intent| found.still_means(target, intent.target_uid_validity);
     let mut open = run.state.intents(key)?;
     open.retain(|_, intent| intent.from == from && still_meant(intent));
-    let Some(floor) = floor_of(&open) else { return Ok(Settled::Yes) };
-    let mut candidates = UidSet::new();
-    candidates.insert_range(floor..=Uid::new(floor.get().saturating_add(REACH)).unwrap_or(floor));
-    let prints = unknown_messages(run, &found, target, candidates).await?;
-    let landed = landed_copies(run, &found, from, &open, &prints).await?;
+    let landed = landed_now(run, &found, from, &open).await?;
     let mut settled = match open.iter().any(|(id, intent)| intent.answer == Answer::Taken && !landed.contains_key(id)) {
         true => Settled::Moved,
         false => Settled::Yes,
@@ -114,6 +107,23 @@ pub(super) async fn settle_taken(run: &mut Run<'_>, copying: &Copying<'_>) -> Re
         Ok(())
     })?;
     Ok(settled)
+}
+
+/// Where the copies are by now, without an observation of the target.
+pub(super) async fn landed_now(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    from: Side,
+    open: &Intents,
+) -> Result<BTreeMap<IntentId, Uid>, Trip> {
+    /// How far above the floor it is looked: a larger set costs more to handle than it is worth, for what lies beyond
+    /// is found by the next look.
+    const REACH: u32 = 1 << 20;
+    let Some(floor) = floor_of(open) else { return Ok(BTreeMap::new()) };
+    let mut candidates = UidSet::new();
+    candidates.insert_range(floor..=Uid::new(floor.get().saturating_add(REACH)).unwrap_or(floor));
+    let prints = unknown_messages(run, found, from.other(), candidates).await?;
+    landed_copies(run, found, from, open, &prints).await
 }
 
 fn floor_of(open: &Intents) -> Option<Uid> {

@@ -6,8 +6,9 @@ use crate::store::{self, Wanted};
 
 use super::event::{Conflict, Event, Extent, Guarded, Trouble, TroubleCause, Work};
 use super::look::{Deeper, Look, Trip};
+use super::moves::Transfer;
 use super::task::Task;
-use super::{AccountPlan, Halt, Run, Scrutiny, tree};
+use super::{AccountPlan, Halt, Run, Scrutiny, moves, tree};
 
 /// Whether the plan will be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub(super) enum Mode {
 /// Plans a whole account.
 pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<AccountPlan, Halt> {
     let tree = tree::survey(run, mode).await?;
-    let mailboxes = survey_places(run, &tree, mode).await?;
-    Ok(AccountPlan { tree, mailboxes })
+    let (mailboxes, moves) = survey_places(run, &tree, mode).await?;
+    Ok(AccountPlan { tree, mailboxes, moves })
 }
 
 /// Plans some mailboxes once more.
@@ -30,12 +31,13 @@ pub(super) async fn survey_again(run: &mut Run<'_>, names: &[MailboxName]) -> Re
     let mut tree = tree::survey(run, Mode::Execute).await?;
     tree.places.retain(|place| names.contains(&place.name));
     tree.deletions.clear();
-    let mailboxes = survey_places(run, &tree, Mode::Execute).await?;
-    Ok(AccountPlan { tree, mailboxes })
+    let (mailboxes, moves) = survey_places(run, &tree, Mode::Execute).await?;
+    Ok(AccountPlan { tree, mailboxes, moves })
 }
 
-/// Looks at every place that may have changed, in as few round trips as the sides allow, and plans each.
-async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<Vec<Task>, Halt> {
+/// Looks at every place that may have changed, in as few round trips as the sides allow, and plans each, and then
+/// what has moved among them.
+async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<(Vec<Task>, Vec<Transfer>), Halt> {
     run.report.mailboxes = tree.places.len() as u64;
     let mut looks = Vec::new();
     for place in &tree.places {
@@ -64,7 +66,8 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result
             Err(Trip::Halt(halt)) => return Err(halt),
         }
     }
-    let mut work = Work::default();
+    let moves = moves::find(run, &mut tasks).await?;
+    let mut work = Work { moves: moves.iter().map(|transfer| transfer.uids().len()).sum(), ..Work::default() };
     for task in &tasks {
         for side in Side::BOTH {
             work.copies += task.plan.copies[side].len();
@@ -73,7 +76,7 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result
         }
     }
     run.listener.hear(Event::Planned(work));
-    Ok(tasks)
+    Ok((tasks, moves))
 }
 
 /// Whether anything but the listing is needed to know that a mailbox has not changed.
@@ -183,14 +186,17 @@ impl Run<'_> {
                 self.note_what_a_task_holds_back(task, side);
             }
         }
-        for task in &plan.mailboxes {
-            for (expunged_on, id) in &task.plan.conflicts {
-                let uid = task.plan.expunges[expunged_on.other()].get(id);
-                let Some(uid) = uid else { continue };
-                let conflict = Conflict { mailbox: task.name.clone(), expunged_on: *expunged_on, uid: *uid };
-                if !self.report.conflicts.contains(&conflict) {
-                    self.report.conflicts.push(conflict);
-                }
+        plan.mailboxes.iter().for_each(|task| self.note_conflicts(task));
+    }
+
+    /// Names the messages that are expunged although the other side has changed them.
+    pub(super) fn note_conflicts(&mut self, task: &Task) {
+        for (expunged_on, id) in &task.plan.conflicts {
+            let uid = task.plan.expunges[expunged_on.other()].get(id);
+            let Some(uid) = uid else { continue };
+            let conflict = Conflict { mailbox: task.name.clone(), expunged_on: *expunged_on, uid: *uid };
+            if !self.report.conflicts.contains(&conflict) {
+                self.report.conflicts.push(conflict);
             }
         }
     }

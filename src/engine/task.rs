@@ -1,6 +1,6 @@
 //! A mailbox with what is to be done in it: what a survey yields and the execution works off.
 
-use crate::mail::{Both, Checkpoint, MailboxName, MailboxStatus, Observation, PermanentFlags, UidSet};
+use crate::mail::{Both, Checkpoint, FlagMap, MailboxName, MailboxStatus, Observation, PermanentFlags, UidSet};
 use crate::plan::{MailboxKey, MailboxPlan, Place};
 use crate::store::UidScope;
 
@@ -15,6 +15,8 @@ pub(crate) struct Task {
     pub(super) name: MailboxName,
     /// What each side said of it.
     pub(super) sides: Both<SideView>,
+    /// What has arrived on each side, until it is known what of it has moved.
+    pub(super) arrived: Both<FlagMap>,
     /// What is to be done.
     pub(super) plan: MailboxPlan,
     /// The messages that are to get their `\Deleted` back, where this run may not do that.

@@ -28,14 +28,14 @@ pub struct Pair {
     pub fingerprint: Fingerprint,
 }
 
-/// An append that is about to happen, and may have happened.
+/// An append, or a move within a side, that is about to happen, and may have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// The side the message comes from; it goes to the other one.
     pub from: Side,
     /// Its UID there.
     pub uid: Uid,
-    /// The flags it is appended with.
+    /// The flags it is appended with; of a move, those last agreed on.
     pub flags: FlagSet,
     /// Who it is.
     pub fingerprint: Fingerprint,

@@ -4,6 +4,7 @@ mod baseline;
 mod diff;
 mod merge;
 mod messages;
+mod moves;
 mod names;
 mod pairing;
 mod policy;
@@ -13,6 +14,7 @@ pub use baseline::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, R
 pub use diff::{Baseline, Changes, Diff, exists_equation_holds};
 pub use merge::{Merged, agreed, merge};
 pub use messages::{MailboxPlan, Reflag, View, plan_mailbox};
+pub use moves::{Move, find_moves};
 pub use names::{NameConflict, NameMap, Rename};
 pub use pairing::{Likeness, Rediscovered, find_landed, find_rewritten, match_bodies, pair_up, rediscover};
 pub use policy::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, Policy, Selection, Writing};

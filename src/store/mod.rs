@@ -73,6 +73,12 @@ pub trait Store: Send {
         unchanged_since: Option<ModSeq>,
     ) -> Result<Expunged, Error>;
 
+    /// Puts messages of one mailbox into another one of this side without sending them: moves them where the side can do
+    /// that, copies them otherwise; [`Relocated`] says which are gone from `from`. They keep their flags and dates. An
+    /// `Err` leaves open which of them arrived; that `to` is of another generation by now may go unnoticed, but no UID is
+    /// told of it then.
+    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error>;
+
     /// Creates a mailbox. One that exists already is no error.
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error>;
 
@@ -201,6 +207,18 @@ pub enum Expunged {
     /// Nothing was expunged: the side cannot expunge single messages (no UIDPLUS, RFC 4315), and these others are marked
     /// `\Deleted` and would go too. Never empty.
     Blocked(UidSet),
+}
+
+/// What became of messages that were to go to another mailbox of their side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Relocated {
+    /// Where they are, by what their UIDs were, as far as the side tells (RFC 4315 §3). Of what it refuses, some may have
+    /// arrived all the same (RFC 6851 §3.3).
+    pub at: BTreeMap<Uid, Uid>,
+    /// Those that are no longer where they were.
+    pub gone: UidSet,
+    /// Those of which the side says that they were refused.
+    pub refused: UidSet,
 }
 
 /// What became of one message whose flags were to change.

@@ -9,7 +9,8 @@ use interimap::mail::{
     Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Expunged, Fetched, Form, MailboxKind, Message, Reach, Store, Stored, UidScope, Wanted,
+    Appended, Body, Cause, Expunged, Fetched, Form, MailboxKind, Message, Reach, Relocated, Store, Stored, UidScope,
+    Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -29,6 +30,8 @@ pub(crate) async fn holds(store: &mut dyn Store, other: &mut dyn Store) {
     flags_change_and_are_reported(store).await;
     what_has_changed_since_is_left_alone(store, other).await;
     exactly_what_was_meant_is_expunged(store, other).await;
+    what_is_put_into_another_mailbox_is_there_as_it_was(store).await;
+    what_cannot_be_put_anywhere_stays_where_it_is(store).await;
     a_mailbox_moves_with_its_children(store).await;
     a_census_counts_afresh(store, other).await;
     another_generation_is_not_touched(store).await;
@@ -352,6 +355,51 @@ async fn exactly_what_was_meant_is_expunged(store: &mut dyn Store, other: &mut d
     let there = uids.iter().chain([&late]).copied();
     assert_eq!(remaining, there.filter(|uid| !meant.contains(*uid) || kept.contains(*uid)).collect::<Vec<_>>());
     assert_eq!(store.expunge(&scope, &UidSet::new(), None).await.unwrap(), Expunged::AllBut(UidSet::new()));
+}
+
+async fn what_is_put_into_another_mailbox_is_there_as_it_was(store: &mut dyn Store) {
+    let (from, to) = (fresh(store, "relocate/from").await, fresh(store, "relocate/to").await);
+    append(store, &to, &[b"Subject: was here before\r\n\r\n"]).await;
+    let texts: [&[u8]; 3] =
+        [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n", b"Subject: 3\r\n\r\nthree\r\n"];
+    let uids = append(store, &from, &texts).await;
+    let flags = [(UidSet::from_iter([uids[2]]), change("\\Flagged $Work", ""))];
+    store.store_flags(&from, &flags, None).await.unwrap();
+    let before = fetch(store, &from, &uids.iter().copied().collect()).await;
+    let mut asked = UidSet::from_iter([uids[0], uids[2]]);
+    let wanted = asked.clone();
+    asked.insert(nobody());
+    let relocated = store.relocate(&from, &asked, &to).await.unwrap();
+    assert!(relocated.refused.is_empty(), "{relocated:?}");
+    let arrived: UidSet = look(store, &to.name, None).await.messages.keys().skip(1).collect();
+    assert_eq!(arrived.len(), 2);
+    let after = fetch(store, &to, &arrived).await;
+    for (old, uid) in [(0, uids[0]), (2, uids[2])] {
+        let same = |arrived: &&Arrived| arrived.octets == before[old].octets;
+        let at = after.iter().find(same).unwrap_or_else(|| panic!("{uid} did not arrive"));
+        assert_eq!((&at.flags, at.internal_date), (&before[old].flags, before[old].internal_date));
+        assert!(relocated.at.get(&uid).is_none_or(|told| *told == at.uid), "{relocated:?}");
+    }
+    assert!(relocated.at.keys().all(|uid| wanted.contains(*uid)), "{relocated:?}");
+    let left: UidSet = look(store, &from.name, None).await.messages.keys().collect();
+    assert!(left.contains(uids[1]), "nobody meant it");
+    for uid in [uids[0], uids[2]] {
+        assert_eq!(left.contains(uid), !relocated.gone.contains(uid), "{relocated:?}");
+    }
+    assert_eq!(store.relocate(&from, &UidSet::new(), &to).await.unwrap(), Relocated::default());
+}
+
+async fn what_cannot_be_put_anywhere_stays_where_it_is(store: &mut dyn Store) {
+    let from = fresh(store, "relocate/stays").await;
+    let uids: UidSet = append(store, &from, &[b"Subject: 1\r\n\r\n"]).await.into_iter().collect();
+    let nowhere = UidScope { name: name("relocate/nowhere"), uid_validity: from.uid_validity };
+    let error = store.relocate(&from, &uids, &nowhere).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::NoSuchMailbox, Reach::Mailbox), "{error}");
+    let stale = UidScope { uid_validity: UidValidity::new(from.uid_validity.get() ^ 1).unwrap(), ..from.clone() };
+    let error = store.relocate(&stale, &uids, &from).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::UidValidityChanged, Reach::Mailbox), "{error}");
+    let held: UidSet = look(store, &from.name, None).await.messages.keys().collect();
+    assert_eq!(held, uids);
 }
 
 async fn a_mailbox_moves_with_its_children(store: &mut dyn Store) {

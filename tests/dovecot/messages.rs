@@ -376,6 +376,74 @@ fn s033_a_message_moved_to_two_places_ends_in_both() {
 }
 
 #[test]
+fn s034_flags_changed_there_meanwhile_follow_a_message_moved_here() {
+    let bed = in_line(&["one", "two"]);
+    bed.about(Local, "CREATE {}", &["Archive"]);
+    bed.sync_well();
+    bed.store(Local, "INBOX", "one", "+FLAGS (\\Seen)");
+    bed.relocate(Local, "INBOX", "one", "Archive");
+    bed.store(Remote, "INBOX", "one", "+FLAGS (\\Flagged $Work)");
+    let run = bed.sync_well();
+    assert_eq!(run.numbers("moved"), [0, 1], "{}", bed.explain(&run));
+    assert_eq!(run.report["conflicts"].as_array().map(Vec::len), Some(0), "{}", run.stdout);
+    for side in Side::BOTH {
+        assert_eq!(bed.snapshot(side).mailbox("Archive").flags("one"), "$work \\flagged \\seen");
+    }
+    bed.check_quiet();
+}
+
+/// Both sides hold so many messages in INBOX and an empty Archive; then all are moved there on the local side.
+fn moved_to_the_archive(remote: Options, messages: usize) -> Bed {
+    let bed = Bed::with(Both { local: Options::default(), remote });
+    let letters: Vec<Made> = (0..messages).map(|number| Made::simple(&format!("m{number:02}"))).collect();
+    let plain: Vec<_> = letters.iter().map(Made::plain).collect();
+    bed.on(Local).append_many("INBOX", &plain.iter().collect::<Vec<_>>());
+    bed.about(Local, "CREATE {}", &["Archive"]);
+    bed.settle();
+    let mut client = bed.on(Local);
+    client.select("INBOX");
+    client.about("UID MOVE 1:* {}", &["Archive"]);
+    bed
+}
+
+#[test]
+fn what_was_moved_here_is_moved_there_by_the_server_and_no_body_crosses() {
+    const MESSAGES: usize = 20;
+    let without_move = Options { unannounced: &["MOVE"], ..Options::default() };
+    for (remote, way, expunges) in [(Options::default(), "MOVE", 0), (without_move, "COPY", 1)] {
+        let bed = moved_to_the_archive(remote, MESSAGES);
+        let run = bed.sync_well();
+        assert_eq!((run.numbers("moved"), run.numbers("copied")), ([0, 20], [0, 0]), "{}", bed.explain(&run));
+        assert_eq!(run.numbers("expunged"), [0, 0], "{}", bed.explain(&run));
+        for word in ["MOVE", "COPY", "EXPUNGE", "APPEND"] {
+            let expected = if word == way { 1 } else { 0 } + if word == "EXPUNGE" { expunges } else { 0 };
+            assert_eq!(bed.proxies.remote.count(word), expected, "{word}: {}", bed.explain(&run));
+        }
+        for side in Side::BOTH {
+            let bodies = bed.proxies[side].commands().iter().filter(|line| line.contains("BODY.PEEK[]")).count();
+            assert_eq!(bodies, 0, "{}", bed.explain(&run));
+        }
+        assert_eq!(tokens(&bed, "Archive").remote.len(), MESSAGES);
+        assert_eq!(tokens(&bed, "INBOX").remote.len(), 0);
+        bed.check_quiet();
+    }
+}
+
+#[test]
+fn s147_what_a_full_side_holds_already_is_moved_there_although_nothing_new_is_taken() {
+    let mut bed = moved_to_the_archive(Options::default(), 3);
+    bed.restart(Remote, full("1B"));
+    bed.put(Local, "INBOX", "new");
+    let run = bed.sync();
+    bed.check(run.status == 1, "something was left undone", &run);
+    assert_eq!((run.number(Remote, "moved"), run.number(Remote, "copied")), (3, 0), "{}", bed.explain(&run));
+    assert_eq!(tokens(&bed, "Archive").remote.len(), 3);
+    bed.restart(Remote, Options::default());
+    let run = bed.settle();
+    assert_eq!(run.number(Remote, "copied"), 1);
+}
+
+#[test]
 fn s036_a_move_cut_half_way_leaves_each_message_somewhere_and_the_next_run_mends_it() {
     let names: Vec<String> = (0..10).map(|number| format!("m{number}")).collect();
     for (direction, text) in [
@@ -509,17 +577,18 @@ fn s045_a_large_message_flows_by_and_is_not_kept() {
     bed.check_quiet();
 }
 
+/// A server that takes no more than that.
+fn full(storage: &str) -> Options {
+    let extra = format!(
+        "plugin {{\n  quota = count:user\n  quota_vsizes = yes\n  quota_grace = 0\n  quota_rule = *:storage={storage}\n}}\n"
+    );
+    Options { plugins: Some(("quota", "quota imap_quota")), extra, ..Options::default() }
+}
+
 #[test]
 fn s048_what_a_full_side_does_not_take_arrives_once_there_is_room() {
-    let full = Options {
-        plugins: Some(("quota", "quota imap_quota")),
-        extra:
-            "plugin {\n  quota = count:user\n  quota_vsizes = yes\n  quota_grace = 0\n  quota_rule = *:storage=20K\n}\n"
-                .to_owned(),
-        ..Options::default()
-    };
     let mut bed = in_line(&["old one", "old two"]);
-    bed.restart(Remote, full);
+    bed.restart(Remote, full("20K"));
     for number in 0..10 {
         bed.on(Local)
             .append("INBOX", &Made::with(&format!("n{number}"), &"Four thousand octets. ".repeat(180)).plain());

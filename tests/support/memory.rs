@@ -11,7 +11,7 @@ use interimap::mail::{
 };
 use interimap::store::{
     Appended, Body, Cause, Error, Expunged, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile,
-    Store, Stored, Traffic, UidScope, Wanted,
+    Relocated, Store, Stored, Traffic, UidScope, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -66,6 +66,16 @@ pub enum Oddity {
     Drops(Flag),
     /// It takes the first flag and keeps the second.
     Respells(Flag, Flag),
+}
+
+/// How a server gets a message from one mailbox into another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relocation {
+    /// It moves it.
+    #[default]
+    Move,
+    /// It can only copy it.
+    Copy,
 }
 
 /// What a server makes of the messages that it is given, beside giving them another date.
@@ -271,6 +281,8 @@ pub struct Server {
     pub withheld: UidSet,
     /// What it does wrong with every mailbox that is created from now on.
     pub oddities: Vec<Oddity>,
+    /// How messages get from one mailbox into another one.
+    pub relocation: Relocation,
     next_uid_validity: u32,
 }
 
@@ -281,6 +293,7 @@ impl Default for Server {
             unlisted: BTreeSet::new(),
             withheld: UidSet::new(),
             oddities: Vec::new(),
+            relocation: Relocation::default(),
             next_uid_validity: 100,
         };
         server.create(&MailboxName::inbox());
@@ -637,6 +650,44 @@ impl Store for MemoryStore {
             }
         }
         Ok(Expunged::AllBut(kept))
+    }
+
+    /// Message by message: each is in at least one of the two mailboxes whatever happens, and perhaps in both (RFC 6851
+    /// §3.3).
+    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+        let relocation = self.lock().relocation;
+        let mut relocated = Relocated::default();
+        for uid in uids.iter() {
+            let copied = self.effect(|server| {
+                let held = mailbox(server, from)?.messages.get(&uid).cloned();
+                let target = mailbox(server, to)?;
+                let Some(held) = held else { return Ok(None) };
+                let flags = target.kept_of_new(&held.flags);
+                let new = target.deliver(held.octets, held.internal_date, flags);
+                Ok(Some(new).filter(|_| !target.is(&Oddity::TellsNoUid) && !target.is(&Oddity::NoUidplus)))
+            });
+            match copied {
+                Ok(new) => relocated.at.extend(new.map(|new| (uid, new))),
+                Err(error) if error.cause == Cause::Refused => {
+                    relocated.refused.insert(uid);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if relocation == Relocation::Copy {
+                continue;
+            }
+            let expunged = self.effect(|server| {
+                mailbox(server, from)?.expunge(uid);
+                Ok(())
+            });
+            match expunged {
+                Ok(()) => drop(relocated.gone.insert(uid)),
+                Err(error) if error.cause == Cause::Refused => drop(relocated.refused.insert(uid)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(relocated)
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

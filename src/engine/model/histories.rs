@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use interimap::mail::{Both, Side};
 
-use super::memory::{Fuse, Observer};
+use super::memory::{Fuse, Observer, Relocation};
 use super::world::{User, World};
 
 const MAILBOXES: [&str; 3] = ["INBOX", "a", "a/b"];
@@ -148,6 +148,10 @@ fn what_two_users_do_at_random_is_what_both_have_in_the_end() {
         world.servers_of_many_kinds(seed);
         // A history is no place for the guard: it would stop what the users want.
         world.policy.max_delete = None;
+        for side in Side::BOTH {
+            let user = world.at(side);
+            user.relocates_by(if dice.below(2) == 0 { Relocation::Move } else { Relocation::Copy });
+        }
         let mut story = Story::default();
         for _ in 0..3 + dice.below(4) {
             for _ in 0..dice.below(8) {

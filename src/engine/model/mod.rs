@@ -7,6 +7,7 @@ mod histories;
 #[path = "../../../tests/support/memory.rs"]
 #[expect(unreachable_pub, reason = "the integration tests use it from outside")]
 mod memory;
+mod moves;
 mod oddities;
 mod scenarios;
 mod uidplus;

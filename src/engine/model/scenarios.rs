@@ -16,11 +16,11 @@ pub(super) const OBSERVERS: [Both<Observer>; 3] = [
 /// What was tried, and what went wrong first.
 #[derive(Default)]
 pub(super) struct Tally {
-    scenarios: u32,
+    pub(super) scenarios: u32,
     /// The scenarios in which a run was cut off.
     cut_off: u32,
-    failures: u32,
-    first: String,
+    pub(super) failures: u32,
+    pub(super) first: String,
 }
 
 impl Tally {

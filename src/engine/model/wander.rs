@@ -3,7 +3,7 @@
 use interimap::mail::{Both, Pattern, Side};
 use interimap::plan::{Creation, DeleteMailboxes, Flow, Policy, Writing};
 
-use super::memory::Observer;
+use super::memory::{Observer, Relocation};
 use super::world::World;
 use crate::engine::Scrutiny;
 
@@ -71,6 +71,9 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
     let full = |dice: &mut Dice| if dice.below(3) == 0 { Observer::Full } else { Observer::Qresync };
     let mut world = World::in_line(Both { local: full(&mut dice), remote: full(&mut dice) });
     world.servers_of_many_kinds(seed);
+    for side in Side::BOTH {
+        world.at(side).relocates_by(if dice.below(2) == 0 { Relocation::Move } else { Relocation::Copy });
+    }
     let mut number = 10;
     let mut log = Vec::new();
     // What no user has expunged, nor deleted with its mailbox.
@@ -83,7 +86,7 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
             let user = world.at(side).in_mailbox(name);
             let names = world.at(side).names();
             let exists = |name: &str| names.iter().any(|other| other == name);
-            match dice.below(7) {
+            match dice.below(8) {
                 0 | 1 => {
                     user.deliver(number, "");
                     alive.push(number);
@@ -123,6 +126,12 @@ fn wander(seed: u64, configured: Configured) -> Result<(), String> {
                         let flag = if number % 2 == 0 { "\\Flagged" } else { "\\Deleted" };
                         user.reflag(number, flag, "");
                         log.push(format!("{side} {number} in {name} +{flag}"));
+                    }
+                }
+                7 if exists(to) && name != to => {
+                    if let Some((number, _)) = user.holds().first().cloned() {
+                        user.carry(number, to);
+                        log.push(format!("{side} move {number} from {name} to {to}"));
                     }
                 }
                 _ => {}

@@ -9,7 +9,7 @@ use interimap::plan::Policy;
 use interimap::state::{self, Moment, State};
 use interimap::store::Store;
 
-use super::memory::{Fate, Mailbox, MemoryStore, Observer, Oddity, Server, SharedFuse, step};
+use super::memory::{Fate, Mailbox, MemoryStore, Observer, Oddity, Relocation, Server, SharedFuse, step};
 use crate::engine::event::{Extent, Report, Silent, Trouble};
 use crate::engine::{Order, Scrutiny, rehearse, sync};
 
@@ -255,7 +255,14 @@ impl Beginning {
 /// How much a run has done to either side.
 pub(super) fn changes(report: &Report) -> u64 {
     let of = |side: &crate::engine::event::SideReport| {
-        side.copied + side.flagged + side.expunged + side.created + side.deleted + side.renamed + side.subscriptions
+        side.copied
+            + side.moved
+            + side.flagged
+            + side.expunged
+            + side.created
+            + side.deleted
+            + side.renamed
+            + side.subscriptions
     };
     of(&report.sides.local) + of(&report.sides.remote)
 }
@@ -296,6 +303,22 @@ impl User {
             mailbox.expunge(uid);
             true
         })
+    }
+
+    /// Moves the first copy to another mailbox, which is created if need be; says whether there was one.
+    pub(super) fn carry(&self, number: u32, to: &str) -> bool {
+        let mut server = self.server.lock().unwrap();
+        let Some(mailbox) = server.mailboxes.get_mut(&self.mailbox) else { return false };
+        let Some((uid, held)) = mailbox.messages.iter().find(|(_, held)| is(held, number)) else { return false };
+        let (uid, held) = (*uid, held.clone());
+        mailbox.expunge(uid);
+        server.create(&MailboxName::new(to).unwrap()).deliver(held.octets, held.internal_date, held.flags);
+        true
+    }
+
+    /// How the whole server gets messages from one mailbox into another one.
+    pub(super) fn relocates_by(&self, relocation: Relocation) {
+        self.server.lock().unwrap().relocation = relocation;
     }
 
     /// What the server does wrong with the mailbox from now on.

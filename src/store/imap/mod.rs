@@ -18,6 +18,7 @@ mod observe;
 pub mod parse;
 mod quirks;
 mod refusal;
+mod relocate;
 pub mod response;
 mod select;
 mod session;

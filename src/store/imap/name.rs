@@ -127,6 +127,11 @@ impl Names {
         }
     }
 
+    /// Whether the server has listed that name.
+    pub(super) fn is_spelled(&self, name: &MailboxName) -> bool {
+        self.spelled.contains_key(name)
+    }
+
     /// Forgets every spelling: a listing begins.
     pub(super) fn forget_all(&mut self) {
         self.spelled.clear();

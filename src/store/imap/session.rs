@@ -51,6 +51,8 @@ struct Greeted {
 
 struct Greeting {
     status: UntaggedStatus,
+    /// Whether it is an ALERT, behind which the greeting proper may follow (`quirks`: alert-before-greeting).
+    alert: bool,
     capabilities: Option<Vec<String>>,
     text: String,
 }
@@ -77,13 +79,14 @@ impl Greeted {
             Incoming::Untagged(Response::Untagged { status, code, text }) => (status, code, text),
             _ => return Err(connection.fail(Error::side(Cause::Protocol, "what answers does not greet as IMAP does"))),
         };
+        let alert = code.as_ref().is_some_and(|code| code.is("ALERT"));
         let capabilities = match code {
             Some(Code::Capability(capabilities)) => Some(capabilities),
             _ => None,
         };
         match status {
             UntaggedStatus::Ok | UntaggedStatus::PreAuth => {
-                Ok(Greeted { connection, greeting: Greeting { status, capabilities, text } })
+                Ok(Greeted { connection, greeting: Greeting { status, alert, capabilities, text } })
             }
             _ => Err(connection.fail(Error::side(Cause::Protocol, "what answers does not greet as IMAP does"))),
         }
@@ -155,10 +158,35 @@ async fn ask_capabilities(connection: &mut Connection) -> Result<Vec<String>, Er
     }
 }
 
+/// Who greets with an alert may have more to say, but if not, it waits for us: so it is asked for what any state lets us
+/// ask.
+async fn behind_alert(connection: &mut Connection, alert: Greeting) -> Result<Greeting, Error> {
+    let mut greeting = Greeting { alert: false, ..alert };
+    let ticket = connection.queue("CAPABILITY");
+    let completion = connection
+        .answer(ticket, |incoming| match incoming {
+            Incoming::Untagged(Response::Untagged { status, text, .. })
+                if matches!(status, UntaggedStatus::Ok | UntaggedStatus::PreAuth) =>
+            {
+                (greeting.status, greeting.text) = (status, text);
+            }
+            Incoming::Untagged(Response::Capability(offered)) => greeting.capabilities = Some(offered),
+            _ => {}
+        })
+        .await?;
+    match completion.is_ok() {
+        true => Ok(greeting),
+        false => Err(connection.fail(Error::side(Cause::Protocol, "the server does not say what it can do"))),
+    }
+}
+
 impl Private {
     async fn authenticate(self, endpoint: &Endpoint) -> Result<Authenticated, Error> {
-        let Private { mut connection, greeting, protection } = self;
+        let Private { mut connection, mut greeting, protection } = self;
         connection.heed_alerts();
+        if greeting.alert && matches!(endpoint.link, Link::Tunnel { .. }) {
+            greeting = behind_alert(&mut connection, greeting).await?;
+        }
         let (login, offered) = match greeting.status {
             UntaggedStatus::PreAuth => ("preauthenticated", greeting.capabilities),
             _ => log_in(&mut connection, greeting.capabilities, endpoint).await?,
@@ -209,9 +237,17 @@ async fn log_in(
     };
     match completion {
         completion if !completion.is_ok() => Err(connection.fail(refused_login(&completion))),
-        Completion { code: Some(Code::Capability(capabilities)), .. } => Ok((name, Some(capabilities))),
+        Completion { code: Some(Code::Capability(capabilities)), .. } if !are_injected(&capabilities) => {
+            Ok((name, Some(capabilities)))
+        }
         _ => Ok((name, None)),
     }
+}
+
+/// A proxy that puts its own words into whatever the server says of its capabilities, and into messages, goes on until it
+/// has seen the answer to CAPABILITY (`quirks`: capability-injected).
+fn are_injected(capabilities: &[String]) -> bool {
+    capabilities.iter().any(|name| name == "XAPPLEPUSHSERVICE")
 }
 
 /// Asks on a thread of its own: a password may come from a program, or from a person.

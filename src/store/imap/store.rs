@@ -14,7 +14,8 @@ use crate::mail::{
     Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
-    Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Relocated, Store, Stored, Traffic, UidScope,
+    Wanted,
 };
 
 /// How long a server may take to say goodbye.
@@ -112,7 +113,11 @@ impl Store for ImapStore {
     }
 
     fn refuses_name(&self, name: &MailboxName) -> Option<String> {
-        self.names.wire(name).err()
+        match self.names.wire(name) {
+            Ok(_) if self.names.is_spelled(name) => None,
+            Ok(_) => self.quirks.refuses_name(name),
+            Err(reason) => Some(reason),
+        }
     }
 
     async fn mailboxes(&mut self) -> Result<Listing, Error> {
@@ -167,6 +172,12 @@ impl Store for ImapStore {
             self.select(scope).await?;
             self.expunge_messages(uids, unchanged_since).await
         })
+    }
+
+    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+        self.connection.ensure_idle()?;
+        self.select(from).await?;
+        self.relocate_messages(uids, to).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

@@ -131,10 +131,10 @@ pub(super) fn status(tokens: &mut Tokens<'_>) -> Result<MailboxStatusItems, Faul
             b"UIDVALIDITY" => status_item(&mut items.uid_validity, tokens, fault, UidValidity::new)?,
             b"HIGHESTMODSEQ" => once(&mut items.highest_modseq, modseq_if_any(tokens)?, fault)?,
             // NIL: there is no limit (RFC 7889 §3.2).
-            b"APPENDLIMIT" => match number_if_any(tokens, "a number", Some)? {
-                Some(limit) => once(&mut items.append_limit, limit, fault)?,
-                None => {}
-            },
+            b"APPENDLIMIT" => {
+                let limit = number_if_any(tokens, "a number", Some)?;
+                limit.map_or(Ok(()), |limit| once(&mut items.append_limit, limit, fault))?;
+            }
             b"MAILBOXID" => {
                 let mut value = tokens.clone();
                 tokens.skip()?;
