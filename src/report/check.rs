@@ -33,32 +33,28 @@ const EXTENSIONS: &[Extension] = &[
         instead: "all messages are listed with their flags in every run",
     },
     Extension {
-        names: &["UIDPLUS", "IMAP4REV2"],
+        names: &["UIDPLUS"],
         purpose: "where a copy is, and expunging single messages",
         instead: "copies are found by their fingerprints; \\Deleted marks of others are taken off during an expunge, and put back",
     },
     Extension {
-        names: &["LIST-STATUS", "IMAP4REV2"],
+        names: &["LIST-STATUS"],
         purpose: "all mailboxes and their states in one answer",
         instead: "STATUS is asked of each mailbox",
     },
     Extension {
-        names: &["LIST-EXTENDED", "IMAP4REV2"],
+        names: &["LIST-EXTENDED"],
         purpose: "subscriptions in the same answer",
         instead: "LSUB is asked for them",
     },
     Extension {
-        names: &["NAMESPACE", "IMAP4REV2"],
+        names: &["NAMESPACE"],
         purpose: "where the mailboxes are",
         instead: "names have no prefix, unless \"prefix\" gives one",
     },
+    Extension { names: &["ESEARCH"], purpose: "short lists of UIDs", instead: "UIDs are listed one by one" },
     Extension {
-        names: &["ESEARCH", "IMAP4REV2"],
-        purpose: "short lists of UIDs",
-        instead: "UIDs are listed one by one",
-    },
-    Extension {
-        names: &["LITERAL+", "LITERAL-", "IMAP4REV2"],
+        names: &["LITERAL+", "LITERAL-"],
         purpose: "appends without a round trip",
         instead: "the server is waited for before each message",
     },
@@ -68,9 +64,14 @@ const EXTENSIONS: &[Extension] = &[
         instead: "each message has a command of its own",
     },
     Extension {
-        names: &["BINARY", "IMAP4REV2"],
+        names: &["BINARY"],
         purpose: "messages that hold NUL",
         instead: "such a message is left out and named",
+    },
+    Extension {
+        names: &["MOVE"],
+        purpose: "moving messages in one command",
+        instead: "they are copied by the server, and expunged where they were",
     },
     Extension {
         names: &["OBJECTID"],
@@ -298,6 +299,7 @@ local side: tunnel: doveadm exec imap
   lacks       LIST-EXTENDED (subscriptions in the same answer): LSUB is asked for them
   lacks       MULTIAPPEND (many messages in one command): each message has a command of its own
   lacks       BINARY (messages that hold NUL): such a message is left out and named
+  lacks       MOVE (moving messages in one command): they are copied by the server, and expunged where they were
   lacks       OBJECTID (mailboxes recognized after a rename): their UIDVALIDITY and some of their messages tell
   delimiter   \"/\"
   prefix      none
