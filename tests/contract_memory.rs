@@ -14,7 +14,7 @@ mod memory;
 
 use std::sync::{Arc, Mutex};
 
-use memory::{MemoryStore, Observer, Relocation, Server, SharedFuse};
+use memory::{MemoryStore, Observer, Oddity, Relocation, Server, SharedFuse};
 
 #[tokio::test]
 async fn the_store_in_memory_keeps_the_contract() {
@@ -24,5 +24,15 @@ async fn the_store_in_memory_keeps_the_contract() {
         let server = Arc::new(Mutex::new(server));
         let session = || MemoryStore::new(server.clone(), observer, SharedFuse::default());
         contract::holds(&mut session(), &mut session()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_store_in_memory_keeps_the_contract_without_uidplus() {
+    for observer in [Observer::Qresync, Observer::Full] {
+        let server = Arc::new(Mutex::new(Server::default()));
+        server.lock().unwrap().oddities.push(Oddity::NoUidplus);
+        let session = || MemoryStore::new(server.clone(), observer, SharedFuse::default());
+        contract::holds_without_uidplus(&mut session(), &mut session()).await;
     }
 }

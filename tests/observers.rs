@@ -19,7 +19,7 @@ use interimap::store::{Error, Method, Reach, Store, Traffic, Wanted};
 use proptest::prelude::*;
 use session::server::account::{Account, Held, Mailbox};
 use session::server::{Habit, Manner};
-use session::{manners, open};
+use session::{histories, manners, open};
 
 const NAMES: [&str; 3] = ["INBOX", "work", "work/old"];
 
@@ -82,6 +82,15 @@ fn events(edit: impl Strategy<Value = Edit>, most: usize) -> impl Strategy<Value
     prop::collection::vec((0..NAMES.len(), edit), 0..=most)
 }
 
+/// What others do at one occasion after the other: much, or a single thing that no look may fail for.
+fn interruptions() -> impl Strategy<Value = Vec<Vec<Event>>> {
+    let single = (0..12usize, 0..NAMES.len(), daily_edit());
+    prop_oneof![
+        prop::collection::vec(events(daily_edit(), 2), 0..12),
+        single.prop_map(|(at, name, edit)| [vec![Vec::new(); at], vec![vec![(name, edit)]]].concat()),
+    ]
+}
+
 /// What happens between two looks, and how the second one is done.
 #[derive(Clone, Debug)]
 struct Step {
@@ -135,7 +144,7 @@ fn flags_of(mailbox: &Mailbox) -> BTreeMap<Uid, FlagSet> {
 
 /// Every fifth message was left out, the others are pairs.
 fn is_skipped(uid: Uid) -> bool {
-    uid.get() % 5 == 0
+    uid.get().is_multiple_of(5)
 }
 
 /// What is remembered of a mailbox that was in line with the other side.
@@ -373,7 +382,7 @@ async fn nothing_is_lost(manner: &Manner, rounds: &[(Vec<Event>, Vec<Vec<Event>>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_observer_yields_what_the_history_implies(steps in prop::collection::vec(step(), 1..8)) {
@@ -385,7 +394,7 @@ proptest! {
         manner in prop::sample::select(manners()),
         pushes: u64,
         rounds in prop::collection::vec(
-            (events(daily_edit(), 6), prop::collection::vec(events(daily_edit(), 2), 0..12)), 1..5),
+            (events(daily_edit(), 6), interruptions()), 1..5),
     ) {
         run(nothing_is_lost(&Manner { pushes, ..manner }, &rounds));
     }

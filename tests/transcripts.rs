@@ -1266,7 +1266,7 @@ async fn a_bare_refusal_is_looked_into() {
     finish(store, player).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_census_believes_only_what_agrees() {
     let count = |tag: &str, exists: u32, found: &str| {
         format!(
@@ -1300,7 +1300,8 @@ async fn a_census_believes_only_what_agrees() {
         (gone("[NONEXISTENT] no", ""), true),
         (gone("no", "C: b1 LIST \"\" \"x\"\nS: b1 OK done\n"), true),
         (gone("no", "C: b1 LIST \"\" \"x\"\nS: * LIST () \"/\" x\nS: b1 OK done\n"), false),
-        (gone("[UNAVAILABLE] no", ""), false),
+        // Each time after a pause.
+        (gone("[UNAVAILABLE] no", "").repeat(3), false),
     ] {
         let (mut store, player) = opened(&script).await;
         let census = store.census(&name("x")).await;

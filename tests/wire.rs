@@ -19,7 +19,7 @@ use interimap::store::Store;
 use proptest::prelude::*;
 use session::server::Manner;
 use session::server::account::{Account, Held};
-use session::{manners, open};
+use session::{histories, manners, open};
 
 const NAMES: [&str; 3] = ["INBOX", "a", "a/b"];
 
@@ -28,9 +28,19 @@ const RUNS_TO_PEACE: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Edit {
-    Arrive { flags: &'static str },
-    Reflag { which: usize, add: &'static str, remove: &'static str },
-    Expunge { which: usize },
+    Arrive {
+        flags: &'static str,
+    },
+    Reflag {
+        which: usize,
+        add: &'static str,
+        remove: &'static str,
+    },
+    Expunge {
+        which: usize,
+    },
+    /// The mailbox keeps mod-sequences from now on, or no longer.
+    ShowModSeqs(bool),
 }
 
 /// What somebody does in a mailbox of a side.
@@ -72,15 +82,19 @@ fn reflag() -> impl Strategy<Value = Edit> {
     (0..100usize, flags(), flags()).prop_map(|(which, add, remove)| Edit::Reflag { which, add, remove })
 }
 
+fn expunge() -> impl Strategy<Value = Edit> {
+    (0..100usize).prop_map(|which| Edit::Expunge { which })
+}
+
 fn chapter() -> impl Strategy<Value = Chapter> {
-    let expunge = (0..100usize).prop_map(|which| Edit::Expunge { which });
-    let event_of_any_kind = event(prop_oneof![3 => arrive(), 3 => reflag(), 2 => expunge]).boxed();
+    let modseqs = any::<bool>().prop_map(Edit::ShowModSeqs);
+    let event_of_any_kind = event(prop_oneof![6 => arrive(), 6 => reflag(), 4 => expunge(), 1 => modseqs]).boxed();
     let vec = |most: usize| prop::collection::vec(event_of_any_kind.clone(), 0..=most);
     // Much may happen at once, or next to nothing.
     let events = prop_oneof![vec(8), vec(1)];
     let meanwhile = prop_oneof![
         2 => Just(Vec::new()),
-        1 => prop::collection::vec(prop::collection::vec(event(prop_oneof![arrive(), reflag()]), 0..2), 0..30),
+        1 => prop::collection::vec(prop::collection::vec(event(prop_oneof![arrive(), reflag(), expunge()]), 0..2), 0..30),
     ];
     let cut = prop::option::weighted(0.3, (side(), 1..30u32));
     (events, meanwhile, cut).prop_map(|(events, meanwhile, cut)| Chapter { events, meanwhile, cut })
@@ -118,6 +132,7 @@ impl Story {
             Edit::Reflag { which, add, remove } => {
                 nth(*which).into_iter().for_each(|uid| mailbox.reflag(uid, add, remove));
             }
+            Edit::ShowModSeqs(shows) => mailbox.shows_modseqs = *shows,
             Edit::Expunge { which } => {
                 let Some(uid) = nth(*which) else { return };
                 let place = (*name, number(&mailbox.messages[&uid]));
@@ -164,6 +179,8 @@ async fn both_hold_the_same(manners: &Both<Manner>, chapters: &[Chapter]) {
         for event in events {
             story.lock().unwrap().tell(&mut accounts[event.side].lock().unwrap(), event);
         }
+        // Nor can anybody tell while a run copies.
+        let was_open = std::mem::replace(&mut story.lock().unwrap().open, true);
         let waiting = Arc::new(Mutex::new(meanwhile.clone().into_iter()));
         for side in Side::BOTH {
             let (waiting, story) = (waiting.clone(), story.clone());
@@ -178,7 +195,7 @@ async fn both_hold_the_same(manners: &Both<Manner>, chapters: &[Chapter]) {
             ..manners[side].clone()
         });
         let report = synchronize(&accounts, &cut_off, &mut state).await;
-        story.lock().unwrap().open |= !report.troubles.is_empty();
+        story.lock().unwrap().open = was_open || !report.troubles.is_empty();
         Side::BOTH.into_iter().for_each(|side| accounts[side].lock().unwrap().meanwhile = None);
         if cut.is_none() && meanwhile.is_empty() {
             story.lock().unwrap().open = !report.troubles.is_empty();
@@ -203,7 +220,7 @@ async fn both_hold_the_same(manners: &Both<Manner>, chapters: &[Chapter]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_two_users_do_is_what_both_have_in_the_end_whatever_their_servers_can(

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::mail::{Both, Checkpoint, Fingerprint, MailboxName, Observation, Side, Uid, UidSet, UidValidity};
-use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
+use crate::mail::{Both, Checkpoint, Fingerprint, FlagSet, MailboxName, Observation, Side, Uid, UidSet, UidValidity};
+use crate::plan::{Changes, MailboxKey, Pair, SkipReason, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
 use super::look::{Trip, Uids};
+use super::settle::both;
 use super::{Run, Scrutiny, Step};
 
 /// A mailbox as it was found on both sides; `None` for a side that has yet to create it.
@@ -141,6 +142,49 @@ pub(super) async fn pair_arrivals(
         run.tell_paired(found.name, fresh.len());
     }
     Ok(fresh.len())
+}
+
+/// Pairs messages that a side took and did not show, and that have arrived there after all. Says how many.
+pub(super) async fn pair_late_ones(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    changes: &Both<Changes>,
+) -> Result<usize, Trip> {
+    let mut late: Vec<Pair> = Vec::new();
+    for from in Side::BOTH {
+        let target = from.other();
+        let arrived = &changes[target].arrived;
+        if arrived.is_empty() {
+            continue;
+        }
+        let skipped = run.state.skipped(found.key)?;
+        let unfound = skipped.iter().filter(|row| row.side == from && row.why == SkipReason::Unfound);
+        let ours = fingerprints(run, found, from, &unfound.map(|row| row.uid).collect()).await?;
+        if ours.is_empty() {
+            continue;
+        }
+        let theirs = fingerprints(run, found, target, arrived).await?;
+        let likeness = pair_up(&ours, &theirs);
+        let row = |(source, copy): &(Uid, Uid)| both(from, *source, *copy);
+        let doubtful: Vec<Both<Uid>> = likeness.doubtful.iter().map(row).collect();
+        let same = same_contents(run, found, &doubtful).await?;
+        let equal = likeness.certain.iter().map(row).chain(same);
+        let pair = |uids: Both<Uid>| {
+            // What the source bears now may not have been reported. What the copy bears came from there.
+            Some(Pair { uids, flags: FlagSet::new(), fingerprint: *ours.get(&uids[from])? })
+        };
+        late.extend(equal.filter_map(pair));
+    }
+    if !late.is_empty() {
+        run.state.commit(|change| {
+            late.iter().try_for_each(|pair| {
+                Side::BOTH.into_iter().try_for_each(|side| change.unskip(found.key, side, pair.uids[side]))?;
+                change.add_pair(found.key, pair).map(drop)
+            })
+        })?;
+        run.tell_paired(found.name, late.len());
+    }
+    Ok(late.len())
 }
 
 /// Pairs what is equal. The flags both hold are what they agree on; every other flag is then somebody's addition.

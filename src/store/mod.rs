@@ -204,8 +204,9 @@ pub enum Appended {
 pub enum Expunged {
     /// All are gone but these, which have changed since and were kept.
     AllBut(UidSet),
-    /// Nothing was expunged: the side cannot expunge single messages (no UIDPLUS, RFC 4315), and these others are marked
-    /// `\Deleted` and would go too. Never empty.
+    /// Nothing was expunged, nor is anything marked that was not before: the side cannot expunge single messages (no
+    /// UIDPLUS, RFC 4315), and these others are marked `\Deleted` and would go too. A message that was to be kept because
+    /// it has changed since is one of the others. Never empty.
     Blocked(UidSet),
 }
 

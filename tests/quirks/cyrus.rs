@@ -53,6 +53,20 @@ async fn who_says_both_is_asked_for_all() {
     finish(store, player).await;
 }
 
+/// `quirks`: modseq-ahead-of-vanished. An expunge below 208 is still to be told.
+#[tokio::test]
+async fn the_checkpoint_is_what_select_says() {
+    let script = opening()
+        + "C: a1 SELECT \"INBOX\" (QRESYNC (7 90))\n"
+        + &mailbox(2, 7, 20)
+        + "S: * OK [HIGHESTMODSEQ 95] ok\nS: * 1 FETCH (FLAGS () UID 8 MODSEQ (207))\nS: * 2 FETCH (FLAGS () UID 9 MODSEQ (208))\n\
+           S: a1 OK done\n";
+    let (mut store, player) = opened(&script).await;
+    let seen = store.observe(&[since("INBOX", 7, 20, 90)]).await.unwrap().remove(0).unwrap();
+    assert_eq!(seen.status.highest_modseq.map(|modseq| modseq.get()), Some(95));
+    finish(store, player).await;
+}
+
 /// `quirks`: gone-is-vanished. No mailbox is open while one is renamed or deleted.
 #[tokio::test]
 async fn nothing_is_open_while_mailboxes_move() {

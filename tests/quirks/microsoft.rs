@@ -83,7 +83,7 @@ async fn a_login_that_leads_nowhere_is_refused_in_plain_words() {
     }
 }
 
-/// `quirks`: throttled. Half a second more than what was suggested would be impatience on our side.
+/// `quirks`: throttled. As long as was suggested, and not a moment longer.
 #[tokio::test(start_paused = true)]
 async fn a_suggested_pause_is_kept() {
     const THROTTLED: &str = "Request is throttled. Suggested Backoff Time: 89117 milliseconds";
@@ -161,7 +161,7 @@ async fn what_is_no_mail_is_named_and_does_not_keep_the_others() {
 }
 
 /// `quirks`: numbered-errors. The reader is told what the number means.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn numbers_in_place_of_reasons_are_explained() {
     for (answer, cause, retry, explained) in [
         ("BAD Command Argument Error. 11", Cause::CannotHold, Retry::Never, "too large"),

@@ -1,7 +1,7 @@
 //! Domino, Proton Bridge, DavMail, hMailServer, and what is seen everywhere.
 
 use interimap::mail::FlagSet;
-use interimap::store::{Appended, Cause, Expunged, Message, Method, Store};
+use interimap::store::{Appended, Cause, Expunged, Message, Method, Reach, Retry, Store};
 
 use crate::props::*;
 
@@ -198,5 +198,39 @@ async fn a_server_may_be_odd_in_everything_at_once() {
     assert_eq!((seen.status.uid_validity.get(), seen.status.uid_next.get()), (7, 20));
     let appended = store.append(&scope("INBOX", 7), vec![message(b"x")]).await.unwrap();
     assert!(matches!(appended.as_slice(), [Appended::Somewhere]), "{appended:?}");
+    finish(store, player).await;
+}
+
+/// `quirks`: bye-when-renamed. Who is thrown out knows nothing of what was there.
+#[tokio::test]
+async fn dovecot_throws_out_who_looks_at_what_is_renamed() {
+    let script = login("Dovecot ready.", "NAMESPACE ID CONDSTORE UNSELECT")
+        + &survey("/", "(\"name\" \"Dovecot\")")
+        + "C: a1 SELECT \"INBOX\" (CONDSTORE)\nC: a2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\nC: a3 UID SEARCH ALL\n"
+        + &mailbox(2, 7, 20)
+        + "S: * OK [HIGHESTMODSEQ 95] ok\nS: a1 OK done\nS: a2 OK done\nS: * SEARCH\n\
+           S: * BYE IMAP session state is inconsistent, please relogin.\nhang up\n";
+    let (mut store, player) = opened(&script).await;
+    let error = look(&mut store, since("INBOX", 7, 20, 90)).await.unwrap_err();
+    assert_eq!((error.cause, error.reach, error.retry), (Cause::ConnectionLost, Reach::Side, Retry::Later), "{error}");
+    finish(store, player).await;
+}
+
+/// `quirks`: sizes-that-are-wrong (Exchange, Proton Bridge).
+#[tokio::test]
+async fn a_message_is_as_long_as_it_is() {
+    let script = login(PROTON, "NAMESPACE ID UNSELECT")
+        + &survey("/", "(\"name\" \"gluon\")")
+        + "C: a1 SELECT \"INBOX\"\n"
+        + &mailbox(3, 2, 9)
+        + &format!("S: a1 OK done\nC: a2 UID FETCH 1:3 {ITEMS}\n")
+        + &delivered(1, "Subject: 1").replace("RFC822.SIZE 10", "RFC822.SIZE 0")
+        + &delivered(2, "Subject: 2").replace("RFC822.SIZE 10", "RFC822.SIZE 99999999")
+        + &format!("S: * 3 FETCH (UID 3 FLAGS () INTERNALDATE \"{DATE}\" RFC822.SIZE 0 BODY[] \"\")\nS: a2 OK done\n");
+    let (mut store, player) = opened(&script).await;
+    assert_eq!(
+        fetch(&mut store, &scope("INBOX", 2), &uids(&[1, 2, 3])).await.unwrap(),
+        ["1 \\Seen Subject: 1", "2 \\Seen Subject: 2", "3  "]
+    );
     finish(store, player).await;
 }

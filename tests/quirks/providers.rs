@@ -150,3 +150,27 @@ async fn strato_is_listed_in_the_old_way() {
     }
     finish(store, player).await;
 }
+
+/// `quirks`: esearch-that-finds-nothing (Strato 2026). Nobody takes that for an empty mailbox.
+#[tokio::test]
+async fn strato_finds_nothing_and_loses_nothing() {
+    let look_once = |close: &str| {
+        format!(
+            "{close}C: a1 SELECT \"INBOX\" (CONDSTORE)\nC: a2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\nC: a3 UID SEARCH RETURN (ALL) ALL\n"
+        ) + if close.is_empty() { "" } else { "S: a0 OK done\n" }
+            + &mailbox(2, 7, 20)
+            + "S: * OK [HIGHESTMODSEQ 95] ok\nS: a1 OK done\nS: * 1 FETCH (UID 8 MODSEQ (95) FLAGS (\\Seen))\nS: a2 OK done\n\
+               S: * ESEARCH (TAG \"a3\") UID\nS: a3 OK SEARCH completed (0.000 s)\n"
+    };
+    let script = login("IMAP server ready", "NAMESPACE ID CONDSTORE ESEARCH UNSELECT")
+        + &survey("/", "NIL")
+        + &look_once("")
+        + &look_once("C: a0 UNSELECT\n").repeat(3)
+        + "C: b0 UNSELECT\nC: b1 SELECT \"INBOX\" (CONDSTORE)\nC: b2 UID FETCH 1:* (FLAGS)\nS: b0 OK done\n"
+        + &mailbox(2, 7, 20)
+        + "S: * OK [HIGHESTMODSEQ 95] ok\nS: b1 OK done\nS: * 1 FETCH (UID 8 FLAGS (\\Seen))\nS: * 2 FETCH (UID 9 FLAGS ())\n\
+           S: b2 OK done\n";
+    let (mut store, player) = opened(&script).await;
+    assert_eq!(look(&mut store, since("INBOX", 7, 20, 90)).await.unwrap(), "8:\\Seen 9: else gone");
+    finish(store, player).await;
+}

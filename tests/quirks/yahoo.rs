@@ -1,7 +1,7 @@
 //! Yahoo and AOL: a HIGHESTMODSEQ that nothing follows from, a line end that is insisted on, and rates.
 
 use interimap::mail::{FlagChange, FlagSet, UidSet};
-use interimap::store::{Appended, Cause, Method, Store};
+use interimap::store::{Appended, Cause, Method, Reach, Store};
 
 use crate::props::*;
 
@@ -72,7 +72,7 @@ async fn no_command_is_longer_than_a_thousand_octets() {
     finish(store, player).await;
 }
 
-/// `quirks`: throttled. After a pause, one by one, as some messages are never given.
+/// `quirks`: throttled, unavailable-for-ever. After a pause, one by one, as some messages are never given.
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_is_waited_out() {
     let script = selected(
@@ -102,5 +102,39 @@ async fn a_rate_limit_is_waited_out() {
     let appended = store.append(&scope("INBOX", 7), vec![message(b"x\r\n")]).await.unwrap();
     let [Appended::Refused(error)] = appended.as_slice() else { panic!("{appended:?}") };
     assert_eq!(error.cause, Cause::Refused, "{error}");
+    finish(store, player).await;
+}
+
+/// Where no message comes, it is a matter of the server, and none of them is given up.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_unavailable_is_asked_later() {
+    let script = selected(
+        2,
+        &format!(
+            "C: a1 UID FETCH 5:6 {ITEMS}\nS: a1 NO [UNAVAILABLE] UID FETCH Server error - Please try again later\n\
+             C: a2 UID FETCH 5 {ITEMS}\nC: a3 UID FETCH 6 {ITEMS}\nS: a2 NO [UNAVAILABLE] Server error\n\
+             S: a3 NO [UNAVAILABLE] Server error\n"
+        ),
+    );
+    let (mut store, player) = opened(&script).await;
+    let error = fetch(&mut store, &scope("INBOX", 7), &uids(&[5, 6])).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Refused, Reach::Mailbox), "{error}");
+    finish(store, player).await;
+}
+
+/// One message that is never given does not hold up its mailbox.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_unavailable_for_ever_is_named() {
+    let script = selected(
+        2,
+        &format!(
+            "C: a1 UID FETCH 5:6 {ITEMS}\n{}S: a1 NO [UNAVAILABLE] UID FETCH Server error\n\
+             C: a2 UID FETCH 6 {ITEMS}\nS: a2 NO [UNAVAILABLE] UID FETCH Server error\n",
+            delivered(5, "Subject: y")
+        ),
+    );
+    let (mut store, player) = opened(&script).await;
+    let found = fetch(&mut store, &scope("INBOX", 7), &uids(&[5, 6])).await.unwrap();
+    assert_eq!(found, ["5 \\Seen Subject: y", "6 unreadable: UID FETCH Server error"]);
     finish(store, player).await;
 }

@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What other clients do.
+pub(crate) type Others = Box<dyn FnMut(&mut Account) + Send>;
+
 /// Everything of one user.
 pub(crate) struct Account {
     /// By name as it stands on the wire.
     pub(crate) mailboxes: BTreeMap<String, Mailbox>,
     pub(crate) subscribed: BTreeSet<String>,
-    /// What other clients do before the next command of a session is carried out.
-    pub(crate) meanwhile: Option<Box<dyn FnMut(&mut Account) + Send>>,
+    /// What other clients do at the next occasion: before a command of a session, or in the middle of SELECT or FETCH.
+    pub(crate) meanwhile: Option<Others>,
     /// What was answered with BAD: nothing that a client may say.
     pub(crate) offences: Vec<String>,
     generations: u32,

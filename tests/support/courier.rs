@@ -41,6 +41,7 @@ const SCRIPT: &str = r#"
         mkdir -p /run/courier/authdaemon
         makeuserdb
         (set -a; . /etc/courier/authdaemonrc; exec /usr/lib/courier/courier-authlib/authdaemond) &
+        until [ -S /run/courier/authdaemon/socket ]; do sleep 0.01; done
         exec $listen /usr/lib/courier/courier/imaplogin /usr/bin/imapd Maildir
     fi
     exec $listen /usr/bin/imapd Maildir
@@ -120,7 +121,7 @@ impl Courier {
     /// Names this server among all that may run on the machine.
     fn name(&self) -> String {
         let name = self.directory.path().file_name().expect("a directory in another").to_string_lossy().into_owned();
-        format!("X-{}", name.to_uppercase())
+        format!("X-COURIER-{}", name.to_uppercase())
     }
 
     fn daemon(&self) -> Command {

@@ -1,6 +1,5 @@
 //! A private Cyrus, unpacked but not installed: its own directory, its own port, started and ended by its test.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -132,15 +131,17 @@ impl Cyrus {
 
     fn daemon(&self) -> Command {
         let tree = self.tree();
-        let master = tree.join("usr/lib/cyrus/bin/master");
-        let mut command = if MailAccount::ours().is_other {
-            let mut command = Command::new("unshare");
-            command.args(["--mount", "sh", "-c", BOUND, "bound"]).arg(unpacked("cyrus")).arg(&tree).arg(master);
-            command
+        let mut command;
+        if MailAccount::ours().is_other {
+            command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", BOUND, "bound"]).arg(unpacked("cyrus")).arg(&tree).arg("env");
         } else {
-            Command::new(master)
-        };
-        command.envs(environment(&tree)).arg("-D");
+            command = Command::new("env");
+        }
+        for (name, value) in environment(&tree) {
+            command.arg(format!("{name}={value}"));
+        }
+        command.arg(tree.join("usr/lib/cyrus/bin/master")).arg("-D");
         for (option, file) in [("-C", "imapd.conf"), ("-M", "cyrus.conf"), ("-p", "conf/master.pid")] {
             command.arg(option).arg(self.path(file));
         }
@@ -197,17 +198,16 @@ EVENTS {{
 }
 
 /// What a program from the tree needs to find the rest of it.
-fn environment(tree: &Path) -> Vec<(&'static str, OsString)> {
+fn environment(tree: &Path) -> [(&'static str, String); 3] {
     // The directory of the machine's architecture, whatever that is.
     let libraries = fs::read_dir(unpacked("cyrus").join("usr/lib")).unwrap();
-    let names = libraries.map(|entry| entry.unwrap().file_name());
-    let name =
-        names.into_iter().find(|name| name.to_string_lossy().contains("-linux-")).expect("the tree has libraries");
-    let libraries = tree.join("usr/lib").join(name);
-    vec![
-        ("SASL_PATH", libraries.join("sasl2").into_os_string()),
+    let mut names = libraries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let name = names.find(|name| name.contains("-linux-")).expect("the tree has libraries");
+    let libraries = tree.join("usr/lib").join(name).display().to_string();
+    [
+        ("SASL_PATH", format!("{libraries}/sasl2")),
         // What a test stores need not survive the machine, so nobody waits for the disk.
-        ("LD_PRELOAD", "libeatmydata.so".into()),
-        ("LD_LIBRARY_PATH", libraries.into_os_string()),
+        ("LD_PRELOAD", format!("{libraries}/libeatmydata.so")),
+        ("LD_LIBRARY_PATH", libraries),
     ]
 }

@@ -11,6 +11,11 @@ use server::account::Account;
 use server::{Habit, Manner, serve};
 use zeroize::Zeroizing;
 
+/// How many histories a property is tried on: `INTERIMAP_TEST_SCALE` times so many.
+pub(crate) fn histories() -> u32 {
+    64 * std::env::var("INTERIMAP_TEST_SCALE").map_or(1, |scale| scale.parse::<u32>().unwrap())
+}
+
 /// From servers that can do everything to those that can do nothing.
 pub(crate) fn manners() -> Vec<Manner> {
     let manner = |capabilities: &str, habits: &[Habit]| Manner {
@@ -25,15 +30,15 @@ pub(crate) fn manners() -> Vec<Manner> {
              MULTIAPPEND",
             &[],
         ),
-        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::BareRefusals]),
+        manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::MissesTheGone]),
         manner(
             "ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL-",
             &[Habit::ExpungeKeepsModSeq],
         ),
-        manner("CONDSTORE UIDPLUS LIST-EXTENDED", &[]),
+        manner("CONDSTORE UIDPLUS LIST-EXTENDED", &[Habit::MissesTheGone]),
         manner("CONDSTORE MULTIAPPEND", &[Habit::NoUidNext]),
         Manner { login, ..manner("UIDPLUS", &[Habit::BareRefusals]) },
-        manner("", &[Habit::NoUidNext]),
+        manner("", &[Habit::NoUidNext, Habit::MissesTheGone]),
     ]
 }
 

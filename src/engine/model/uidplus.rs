@@ -368,6 +368,31 @@ fn of_equal_messages_that_a_server_merges_none_is_lost_and_the_others_are_named(
     }
 }
 
+#[test]
+fn what_a_server_shows_late_is_not_copied_back() {
+    for crash in 0..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Discards]);
+        here.deliver(3, "\\Seen $Work");
+        world.runs_until_quiet();
+        assert_eq!(world.run().unwrap().skipped.len(), 1);
+        there.is_odd([]);
+        there.deliver(3, "\\Seen");
+        there.deliver(4, "");
+        world.run_until(crash);
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side), [1, 2, 3, 4], "{side}, cut off at {crash}");
+        }
+        assert_eq!(flags(&world, Side::Local, 3).as_deref(), Some("\\Seen $Work"), "cut off at {crash}");
+        assert_eq!(world.run().unwrap().skipped, [], "cut off at {crash}");
+        here.expunge(3);
+        world.runs_until_quiet();
+        assert_eq!(numbers(&world, Side::Remote), [1, 2, 4], "cut off at {crash}");
+    }
+}
+
 /// A server says that it took a message and throws it away, while somebody else's arrives: that one is not taken for it.
 #[test]
 fn what_a_server_took_and_does_not_show_is_named_and_never_sent_again() {

@@ -43,9 +43,12 @@ impl ImapStore {
         self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
-        let mut put_off = None;
+        let (mut put_off, mut unavailable) = (None, Vec::new());
         while let Some((index, incoming)) = flight.next(&mut self.connection).await? {
             match incoming {
+                Incoming::Done(_, completion) if completion.has_code("UNAVAILABLE") => {
+                    unavailable.extend(missing.get(index).map(|uid| (*uid, completion)));
+                }
                 // A matter of time is no matter of the message.
                 Incoming::Done(_, completion) if completion.backoff().is_some() => put_off = Some(completion),
                 Incoming::Done(_, completion) => {
@@ -58,6 +61,16 @@ impl ImapStore {
                 }
                 Incoming::Unreadable(reason) => unreadable = Some(reason),
                 incoming => delivery.take(incoming).await,
+            }
+        }
+        // Where others come, it is a matter of the message (`quirks`: unavailable-for-ever).
+        let others_came = delivery.wanted.len() < uids.len();
+        for (uid, completion) in unavailable {
+            if !others_came {
+                put_off = Some(completion);
+            } else if delivery.wanted.remove(uid) {
+                let reason = super::refusal::words(&completion.text).to_owned();
+                delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
             }
         }
         if let Some(completion) = put_off {

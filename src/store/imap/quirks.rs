@@ -20,6 +20,7 @@
 //! | vanished-from-zero | Dovecot 2.3.14, 2021: `VANISHED 0:1` | 0 is no UID (`parse::numbers`) |
 //! | search-for-esearch | Microsoft 365, o2.pl and others: `* SEARCH` for SEARCH RETURN, unsorted, twice, in several lines | a set is a set, whatever it comes in (`parse::search`) |
 //! | esearch-in-part | iCloud 2024, Stalwart 2026: COUNT and MIN that do not fit ALL, or no ALL | not understood, as messages that are not named would look as if they were gone (`parse::search`) |
+//! | esearch-that-finds-nothing | Strato 2026: ESEARCH without ALL for thousands of messages | what EXISTS counts must be found, or every message is listed (`observe`, `census`) |
 //! | unasked-items | Gmail, Domino, Exchange: X-GM-LABELS, ENVELOPE in extra parentheses, lines that number -1 | passed over by structure; ENVELOPE and BODYSTRUCTURE are never asked for (`parse::fetch`) |
 //! | fetch-without-uid | seen by nextcloud/mail 2026 | another look (`observe`); no answer to anything that was asked (`fetch`, `store_flags`) |
 //! | fetch-of-zero | Courier 2004: `* 0 FETCH (UID 5 …)` | the UID counts (`parse`) |
@@ -61,12 +62,16 @@
 //! | uid-validity-raised | Proton Bridge 2024, Courier after RENAME | every verb names the generation it means (`select`, `observe`) |
 //! | gone-is-vanished | Cyrus 3.6, 2026: who has a mailbox open while it is renamed is told that all vanished | no mailbox is selected while we rename or delete (`select`); a census opens the mailbox afresh (`census`) |
 //! | vanished-but-there | Cyrus, James, iCloud: live mail is said to have vanished | what is said both to be there and to be gone is asked in full (`observe`); the caller counts |
+//! | modseq-ahead-of-vanished | Cyrus 3.6 and 3.10, 2026: FETCH tells of mod-sequences above an expunge that is still held back | only HIGHESTMODSEQ of SELECT is ever remembered (`observe`) |
+//! | bye-when-renamed | Dovecot 2.3 and 2.4: BYE to who has a mailbox open that is renamed or deleted | the side is lost, nothing is concluded (`connection`) |
+//! | sizes-that-are-wrong | Exchange 2003 to 2026: RFC822.SIZE is estimated; Proton Bridge: it is 0 | the literal has the truth (`fetch`) |
 //! | vanished-above-star | Cyrus 3.6 to 3.10, 2026: `1:*` with VANISHED leaves out what was above the highest message, and names far more than there was | sets end in 4294967295, and are cut to what is known by the caller (`observe`) |
 //! | highestmodseq-without-condstore | Yahoo 2020: HIGHESTMODSEQ, but no CHANGEDSINCE | only the capability counts (`observe`) |
 //! | lower-than-asked | all, by RFC 3501 §6.4.8; Cyrus 3.10: `n:*` is answered with a lower UID | what was not asked for is not taken (`fetch`), what is known is not new (`observe`) |
 //! | sets-in-order | QQ, 163, 2025: sets that go down are BAD | ours go up |
 //! | missing-from-ok | Exchange, Gmail, 2026: a message is missing from an OK and is there | it is searched for and asked for again before it is gone (`fetch`) |
 //! | listed-but-not-given | Exchange, Microsoft 365: nothing is given for an item of the calendar | named, and the others go on (`fetch`) |
+//! | unavailable-for-ever | Yahoo 2016: some messages are UNAVAILABLE each time they are asked for | named, where others come (`fetch`) |
 //! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |
 //! | keywords-dropped | UW imapd 2010: keywords of APPEND are dropped, and OK is said | keywords that nobody has seen kept are looked for (`append`) |
 //! | keywords-used-up | Cyrus 3.6, 2026: 128 keywords in a mailbox; the whole command is refused | tried again without keywords (`append`, `store_flags`) |
