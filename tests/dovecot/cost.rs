@@ -106,9 +106,12 @@ fn in_line_with(messages: u64) -> Bed {
     bed
 }
 
-/// Runs with so many changed flags on the remote side, and says what passed there.
-fn cost_of_flags(bed: &Bed, flags: u64) -> Passed {
+/// Runs by that method with so many changed flags on the remote side, and says what passed there.
+fn cost_of_flags(bed: &Bed, method: &str, flags: u64) -> Passed {
     let run = bed.sync();
+    let told = &run.report["remote"];
+    bed.check(told["method"] == method, method, &run);
+    bed.check(told["listed_in_full"] == serde_json::json!([]), "the method fits every mailbox", &run);
     let changed = run.number(Local, "flagged");
     bed.check(run.status == 0 && changed == flags, &format!("flags of {changed} messages were changed"), &run);
     bed.proxies.remote.passed()
@@ -123,15 +126,16 @@ fn what_a_run_costs_depends_on_the_method() {
         let mut received = Vec::new();
         for Way { name, unannounced, turns } in WAYS {
             bed.restart(Side::Remote, Options { unannounced, ..Options::default() });
+            let method = name.split(' ').next().unwrap();
             // The first run still sees what the one before has done.
-            cost_of_flags(&bed, 0);
+            cost_of_flags(&bed, method, 0);
             bed.proxies.remote.delay(Duration::from_millis(40));
-            let quiet = cost_of_flags(&bed, 0);
+            let quiet = cost_of_flags(&bed, method, 0);
             bed.with_message(Side::Remote, "INBOX", "n000500", "UID STORE {} +FLAGS (\\Flagged)");
-            let busy = cost_of_flags(&bed, 1);
+            let busy = cost_of_flags(&bed, method, 1);
             bed.proxies.remote.delay(Duration::ZERO);
             bed.with_message(Side::Remote, "INBOX", "n000500", "UID STORE {} -FLAGS (\\Flagged)");
-            cost_of_flags(&bed, 1);
+            cost_of_flags(&bed, method, 1);
             for (what, passed) in [("nothing", quiet), ("one flag", busy)] {
                 let Passed { turns, to_server, to_client, .. } = passed;
                 println!(
