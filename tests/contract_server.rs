@@ -21,7 +21,12 @@ async fn every_manner_keeps_the_contract(pushes: u64) {
         let manner = Manner { pushes, ..manner };
         println!("{manner:?}");
         let account = Arc::new(Mutex::new(Account::default()));
-        contract::holds(&mut open(&account, &manner).await, &mut open(&account, &manner).await).await;
+        let (mut store, mut other) = (open(&account, &manner).await, open(&account, &manner).await);
+        // With mod-sequences, what was marked and unmarked has changed since.
+        if !["UIDPLUS", "CONDSTORE"].into_iter().any(|name| manner.capabilities.contains(name)) {
+            contract::holds_without_uidplus(&mut store, &mut other).await;
+        }
+        contract::holds(&mut store, &mut other).await;
         assert_eq!(account.lock().unwrap().offences, [""; 0], "{manner:?}");
     }
 }

@@ -10,14 +10,14 @@ use crate::config::{Account, Config, ConfigError, Environment, Finding, Severity
 use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::engine::mailbox::Wish;
 use crate::engine::{self, AccountPlan, Order, Scrutiny, Step};
-use crate::mail::{Both, MailboxKind, Side};
+use crate::mail::{Both, MailboxKind, Observation, Side};
 use crate::plan::{Choice, Policy};
 use crate::report::{
     self, CheckedSide, Comparison, Invocation, Kind, MailboxRow, Mailboxes, Notice, Rehearsal, Status, Weight,
     shell_quoted,
 };
 use crate::state::{self, LastRun, State};
-use crate::store::{Error, Store, Traffic, imap};
+use crate::store::{self, Error, Store, Traffic, imap};
 
 use super::arguments::{self, Asking, Call, Command, Guard, Mode, Options, Output, Verbosity, Wanted};
 use super::console::Console;
@@ -285,11 +285,21 @@ impl Errand<'_> {
                 Err(error) => troubles.push(Trouble::of_store(side, None, &error)),
             }
         }
+        let mut held = Both::from_fn(|side| {
+            let other = stores[side.other()].as_deref();
+            let listing = listings[side].as_ref()?;
+            Some(taking_part(side, listing, &self.account.policy, other))
+        });
+        for side in Side::BOTH {
+            let (Some(store), Some((mailboxes, wanted))) = (&mut stores[side], &mut held[side]) else { continue };
+            match without_mod_sequences(store.as_mut(), wanted).await {
+                Ok(names) => mailboxes.listed_in_full = names,
+                Err(error) => troubles.push(Trouble::of_store(side, None, &error)),
+            }
+        }
         let checked = Both::from_fn(|side| {
             let store = stores[side].as_deref()?;
-            let other = stores[side.other()].as_deref();
-            let listing = listings[side].as_ref();
-            let mailboxes = listing.map(|listing| taking_part(side, listing, &self.account.policy, other));
+            let mailboxes = held[side].take().map(|(mailboxes, _)| mailboxes);
             Some(CheckedSide { profile: store.profile().clone(), mailboxes })
         });
         let Both { local, remote } = stores;
@@ -573,8 +583,15 @@ fn of_row(
     }
 }
 
-/// Which mailboxes of a side take part, and which would be left out though they are chosen.
-fn taking_part(side: Side, listing: &crate::mail::Listing, policy: &Policy, other: Option<&dyn Store>) -> Mailboxes {
+/// Which mailboxes of a side take part, each with the state that it is listed in, and which would be left out though they
+/// are chosen.
+fn taking_part(
+    side: Side,
+    listing: &crate::mail::Listing,
+    policy: &Policy,
+    other: Option<&dyn Store>,
+) -> (Mailboxes, Vec<store::Wanted>) {
+    let mut wanted = Vec::new();
     let mut found = Mailboxes::default();
     for unnamable in &listing.unnamable {
         found.skipped.push((unnamable.name.clone(), unnamable.reason.clone()));
@@ -601,10 +618,35 @@ fn taking_part(side: Side, listing: &crate::mail::Listing, policy: &Policy, othe
         }
         match other.and_then(|other| other.refuses_name(&across)) {
             Some(why) => found.skipped.push((name.to_string(), format!("the {} side refuses it: {why}", side.other()))),
-            None => found.taking_part += 1,
+            None => {
+                found.taking_part += 1;
+                if let Some(status) = listed.status {
+                    wanted.push(store::Wanted { name: name.clone(), since: Some(status.into()) });
+                }
+            }
         }
     }
-    found
+    (found, wanted)
+}
+
+/// Which of these mailboxes keep no mod-sequences although the method builds on them. They are opened to find out: only
+/// SELECT says NOMODSEQ (RFC 7162 §3.1.2.2), while STATUS may tell a number all the same (Dovecot 2.3, 2026). As nothing
+/// has changed since a moment ago, the others have next to nothing to say.
+async fn without_mod_sequences(store: &mut dyn Store, wanted: &[store::Wanted]) -> Result<Vec<String>, Error> {
+    if wanted.is_empty() || !store.profile().method.needs_mod_sequences() {
+        return Ok(Vec::new());
+    }
+    let seen = store.observe(wanted).await?;
+    // The server may have shown only now that the method does not work with it.
+    if !store.profile().method.needs_mod_sequences() {
+        return Ok(Vec::new());
+    }
+    // What cannot be opened is named by the run that has to.
+    let keeps_none = |seen: &Result<Observation, Error>| {
+        seen.as_ref().is_ok_and(|observation| observation.status.highest_modseq.is_none())
+    };
+    let names = wanted.iter().zip(&seen).filter(|(_, seen)| keeps_none(seen));
+    Ok(names.map(|(wanted, _)| wanted.name.to_string()).collect())
 }
 
 /// Adds what was done for one wish to what was done for those before it.

@@ -1,5 +1,6 @@
 //! What the engine tells while it works, and what it has to show at the end: values, no words for the reader yet.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::mail::{Both, MailboxName, Side, Uid};
@@ -145,6 +146,9 @@ pub struct SideReport {
     pub traffic: Traffic,
     /// How the side was observed; `None` where it was never reached.
     pub method: Option<Method>,
+    /// The mailboxes, by their local names, that the method did not fit: they keep no mod-sequences, and every message of
+    /// theirs was listed.
+    pub listed_in_full: BTreeSet<MailboxName>,
 }
 
 /// How a run ended.

@@ -195,8 +195,14 @@ impl<'a> Run<'a> {
             }),
         }
         for side in Side::BOTH {
-            self.report.sides[side].traffic = self.stores[side].traffic();
-            self.report.sides[side].method = Some(self.stores[side].profile().method);
+            let (store, report) = (&self.stores[side], &mut self.report.sides[side]);
+            report.traffic = store.traffic();
+            let method = store.profile().method;
+            report.method = Some(method);
+            // Where every mailbox is, the method says it.
+            if !method.needs_mod_sequences() {
+                report.listed_in_full.clear();
+            }
         }
         self.report.duration = started.elapsed();
         self.report

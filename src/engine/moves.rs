@@ -187,6 +187,12 @@ async fn fingerprints(
 pub(super) async fn relocate(run: &mut Run<'_>, jobs: &mut [Job], transfers: Vec<Transfer>) -> Result<(), Halt> {
     for transfer in transfers {
         let Transfer { from, out_of, into, messages } = transfer;
+        // What has nowhere to go to, for its mailbox could not be created, stays where it is till the next run.
+        if jobs.iter().all(|job| job.task.key != into) {
+            let left = jobs.iter_mut().find(|job| job.task.key == out_of);
+            left.into_iter().for_each(|left| left.settled = left.settled.and(Settled::No));
+            continue;
+        }
         let stay = match Pass::of(jobs, from, out_of, into) {
             Some(pass) => pass.carry(run, jobs, messages).await?,
             None => messages,

@@ -137,7 +137,12 @@ async fn observe(run: &mut Run<'_>, looks: &mut [Look], depth: Depth) -> Result<
         for (at, observation) in whose[side].iter().zip(seen) {
             let Some(look) = looks.get_mut(*at) else { continue };
             match observation {
-                Ok(observation) => look.seen[side] = Some(observation),
+                Ok(observation) => {
+                    if observation.status.highest_modseq.is_none() {
+                        run.report.sides[side].listed_in_full.insert(look.place.name.clone());
+                    }
+                    look.seen[side] = Some(observation);
+                }
                 Err(error) if !look.given_up => {
                     look.given_up = true;
                     let name = look.place.name.clone();

@@ -8,22 +8,80 @@ use crate::store::Profile;
 
 use super::hint::hint;
 use super::json::{cause_word, line};
+use super::quantity::count;
 use super::{Invocation, printable};
 
-/// The extensions that make a difference to us, and what each is for. One of the names is enough.
-const EXTENSIONS: &[(&[&str], &str)] = &[
-    (&["QRESYNC"], "changes and expunges in one answer"),
-    (&["CONDSTORE", "QRESYNC"], "changes since the last run"),
-    (&["UIDPLUS", "IMAP4REV2"], "the UID of what was appended, exact expunges"),
-    (&["LIST-STATUS", "IMAP4REV2"], "all mailboxes and their states in one answer"),
-    (&["LIST-EXTENDED", "IMAP4REV2"], "subscriptions in the same answer"),
-    (&["NAMESPACE", "IMAP4REV2"], "where the mailboxes are"),
-    (&["ESEARCH", "IMAP4REV2"], "short lists of UIDs"),
-    (&["LITERAL+", "LITERAL-", "IMAP4REV2"], "appends without a round trip"),
-    (&["MULTIAPPEND"], "many messages in one command"),
-    (&["BINARY", "IMAP4REV2"], "messages that hold NUL"),
-    (&["OBJECTID"], "mailboxes recognized after a rename"),
+/// An extension that makes a difference to us.
+struct Extension {
+    /// Its names. One of them is enough.
+    names: &'static [&'static str],
+    /// What it is for.
+    purpose: &'static str,
+    /// What happens without it.
+    instead: &'static str,
+}
+
+const EXTENSIONS: &[Extension] = &[
+    Extension {
+        names: &["QRESYNC"],
+        purpose: "what has changed and what is gone in one answer",
+        instead: "what is left is listed to tell what is gone",
+    },
+    Extension {
+        names: &["CONDSTORE", "QRESYNC"],
+        purpose: "what has changed since the last run",
+        instead: "all messages are listed with their flags in every run",
+    },
+    Extension {
+        names: &["UIDPLUS"],
+        purpose: "where a copy is, and expunging single messages",
+        instead: "copies are found by their fingerprints; \\Deleted marks of others are taken off during an expunge, and put back",
+    },
+    Extension {
+        names: &["LIST-STATUS"],
+        purpose: "all mailboxes and their states in one answer",
+        instead: "STATUS is asked of each mailbox",
+    },
+    Extension {
+        names: &["LIST-EXTENDED"],
+        purpose: "subscriptions in the same answer",
+        instead: "LSUB is asked for them",
+    },
+    Extension {
+        names: &["NAMESPACE"],
+        purpose: "where the mailboxes are",
+        instead: "names have no prefix, unless \"prefix\" gives one",
+    },
+    Extension { names: &["ESEARCH"], purpose: "short lists of UIDs", instead: "UIDs are listed one by one" },
+    Extension {
+        names: &["LITERAL+", "LITERAL-"],
+        purpose: "appends without a round trip",
+        instead: "the server is waited for before each message",
+    },
+    Extension {
+        names: &["MULTIAPPEND"],
+        purpose: "many messages in one command",
+        instead: "each message has a command of its own",
+    },
+    Extension {
+        names: &["BINARY"],
+        purpose: "messages that hold NUL",
+        instead: "such a message is left out and named",
+    },
+    Extension {
+        names: &["MOVE"],
+        purpose: "moving messages in one command",
+        instead: "they are copied by the server, and expunged where they were",
+    },
+    Extension {
+        names: &["OBJECTID"],
+        purpose: "mailboxes recognized after a rename",
+        instead: "their UIDVALIDITY and some of their messages tell",
+    },
 ];
+
+/// So many mailboxes are named one by one; `--json` has all of them.
+const NAMED_ONE_BY_ONE: usize = 3;
 
 /// A side that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +99,8 @@ pub struct Mailboxes {
     pub taking_part: u64,
     /// How many there are.
     pub all: u64,
+    /// Those that take part and keep no mod-sequences although the method of the side builds on them.
+    pub listed_in_full: Vec<String>,
     /// Those that would be left out though they were chosen, and why.
     pub skipped: Vec<(String, String)>,
 }
@@ -62,10 +122,14 @@ pub fn check_text(account: &str, sides: &Both<Option<CheckedSide>>) -> String {
         row("protection", &profile.protection);
         row("login", &profile.login);
         row("method", &format!("{}: {}", profile.method, profile.reason));
+        match mailboxes.as_ref().map(|mailboxes| mailboxes.listed_in_full.as_slice()) {
+            None | Some([]) => {}
+            Some(names) => row("in full", &listed_in_full(names)),
+        }
         let (used, missing) = extensions(profile);
         row("offers", if used.is_empty() { "none of the extensions that help" } else { &used });
-        for (names, purpose) in missing {
-            row("lacks", &format!("{names} ({purpose})"));
+        for Extension { names, purpose, instead } in missing {
+            row("lacks", &format!("{} ({purpose}): {instead}", names[0]));
         }
         let delimiter =
             profile.delimiter.map_or_else(|| "none, so one level only".to_owned(), |sign| format!("\"{sign}\""));
@@ -84,15 +148,26 @@ pub fn check_text(account: &str, sides: &Both<Option<CheckedSide>>) -> String {
     text
 }
 
-/// The extensions that the side offers, and those it does not, each with its purpose.
-fn extensions(profile: &Profile) -> (String, Vec<(&'static str, &'static str)>) {
+/// Which mailboxes the method does not fit: `2 mailboxes keep no mod-sequences, …: Archive, Old`.
+fn listed_in_full(names: &[String]) -> String {
+    let mailboxes = count(names.len() as u64, "mailbox", "mailboxes");
+    let keep = if names.len() == 1 { "keeps" } else { "keep" };
+    let mut named = names.iter().take(NAMED_ONE_BY_ONE).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(more @ 1..) = names.len().checked_sub(NAMED_ONE_BY_ONE) {
+        named.push_str(&format!(" and {more} more"));
+    }
+    format!("{mailboxes} {keep} no mod-sequences, so that all messages are listed in every run: {named}")
+}
+
+/// The extensions that the side offers, and those it does not.
+fn extensions(profile: &Profile) -> (String, Vec<&'static Extension>) {
     let mut offered: Vec<&str> = Vec::new();
     let mut missing = Vec::new();
-    for (names, purpose) in EXTENSIONS {
-        match names.iter().find(|name| profile.capabilities.contains(**name)) {
+    for extension in EXTENSIONS {
+        match extension.names.iter().find(|name| profile.capabilities.contains(**name)) {
             Some(name) if offered.contains(name) => {}
             Some(name) => offered.push(name),
-            None => missing.push((names[0], *purpose)),
+            None => missing.push(extension),
         }
     }
     (offered.join(" "), missing)
@@ -114,6 +189,7 @@ struct SideJson<'a> {
     protection: &'a str,
     login: &'a str,
     method: &'static str,
+    listed_in_full: &'a [String],
     reason: &'a str,
     capabilities: Vec<&'a str>,
     delimiter: Option<char>,
@@ -168,6 +244,7 @@ fn side_json(side: &CheckedSide) -> SideJson<'_> {
         protection: &profile.protection,
         login: &profile.login,
         method: profile.method.as_str(),
+        listed_in_full: mailboxes.as_ref().map_or(&[], |mailboxes| &mailboxes.listed_in_full),
         reason: &profile.reason,
         capabilities: profile.capabilities.iter().map(String::as_str).collect(),
         delimiter: profile.delimiter,
@@ -201,7 +278,8 @@ mod tests {
             prefix: String::new(),
         };
         let skipped = vec![("a\u{1b}b".to_owned(), "it holds a control character".to_owned())];
-        let mailboxes = Some(Mailboxes { taking_part: 11, all: 12, skipped });
+        let listed_in_full = vec!["Archive".to_owned(), "x\u{1b}y".to_owned()];
+        let mailboxes = Some(Mailboxes { taking_part: 11, all: 12, listed_in_full, skipped });
         Both { local: Some(CheckedSide { profile, mailboxes }), remote: None }
     }
 
@@ -215,12 +293,14 @@ local side: tunnel: doveadm exec imap
   protection  none (tunnel)
   login       preauthenticated
   method      qresync: the server offers QRESYNC
+  in full     2 mailboxes keep no mod-sequences, so that all messages are listed in every run: Archive, x\\u{1b}y
   offers      QRESYNC CONDSTORE UIDPLUS NAMESPACE ESEARCH LITERAL+
-  lacks       LIST-STATUS (all mailboxes and their states in one answer)
-  lacks       LIST-EXTENDED (subscriptions in the same answer)
-  lacks       MULTIAPPEND (many messages in one command)
-  lacks       BINARY (messages that hold NUL)
-  lacks       OBJECTID (mailboxes recognized after a rename)
+  lacks       LIST-STATUS (all mailboxes and their states in one answer): STATUS is asked of each mailbox
+  lacks       LIST-EXTENDED (subscriptions in the same answer): LSUB is asked for them
+  lacks       MULTIAPPEND (many messages in one command): each message has a command of its own
+  lacks       BINARY (messages that hold NUL): such a message is left out and named
+  lacks       MOVE (moving messages in one command): they are copied by the server, and expunged where they were
+  lacks       OBJECTID (mailboxes recognized after a rename): their UIDVALIDITY and some of their messages tell
   delimiter   \"/\"
   prefix      none
   mailboxes   11 of 12 take part
@@ -228,6 +308,27 @@ local side: tunnel: doveadm exec imap
 remote side: not opened
 "
         );
+    }
+
+    #[test]
+    fn mailboxes_without_mod_sequences_are_counted_and_a_few_are_named() {
+        let told = |names: &[&str]| listed_in_full(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let so = "no mod-sequences, so that all messages are listed in every run";
+        for (names, text) in [
+            (&["a"][..], format!("1 mailbox keeps {so}: a")),
+            (&["a", "b", "c"], format!("3 mailboxes keep {so}: a, b, c")),
+            (&["a", "b", "c", "d", "e"], format!("5 mailboxes keep {so}: a, b, c and 2 more")),
+        ] {
+            assert_eq!(told(names), text);
+        }
+    }
+
+    #[test]
+    fn a_side_with_all_its_mailboxes_in_order_has_no_row_for_others() {
+        let mut sides = checked();
+        let mailboxes = sides.local.as_mut().and_then(|side| side.mailboxes.as_mut());
+        mailboxes.unwrap().listed_in_full.clear();
+        assert!(!check_text("work", &sides).contains("in full"));
     }
 
     #[test]
@@ -246,6 +347,7 @@ remote side: not opened
         assert_eq!(value["result"], "failed");
         assert_eq!(value["remote"], serde_json::Value::Null);
         assert_eq!(value["local"]["method"], "qresync");
+        assert_eq!(value["local"]["listed_in_full"], serde_json::json!(["Archive", "x\u{1b}y"]));
         assert_eq!(value["local"]["mailboxes_taking_part"], 11);
         assert_eq!(value["local"]["left_out"][0]["mailbox"], "a\u{1b}b");
         assert_eq!(value["errors"][0]["cause"], "login");

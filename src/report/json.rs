@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::engine::Step;
 use crate::engine::event::{Extent, Outcome, Report, SideReport, TroubleCause};
-use crate::mail::Side;
+use crate::mail::{MailboxName, Side};
 use crate::store::Cause;
 
 use super::Invocation;
@@ -26,8 +26,8 @@ struct Account<'a> {
     mailboxes: u64,
     mailboxes_changed: u64,
     seconds: f64,
-    local: OneSide,
-    remote: OneSide,
+    local: OneSide<'a>,
+    remote: OneSide<'a>,
     skipped: Vec<Skipped<'a>>,
     conflicts: Vec<Conflict<'a>>,
     guarded: Vec<Guarded<'a>>,
@@ -40,7 +40,7 @@ struct Account<'a> {
 }
 
 #[derive(Serialize)]
-struct OneSide {
+struct OneSide<'a> {
     copied: u64,
     copied_bytes: u64,
     paired: u64,
@@ -54,6 +54,7 @@ struct OneSide {
     bytes_sent: u64,
     bytes_received: u64,
     method: Option<&'static str>,
+    listed_in_full: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -150,7 +151,7 @@ pub(super) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings, numbers and lists of them can always be written as JSON")
 }
 
-fn one_side(side: &SideReport) -> OneSide {
+fn one_side(side: &SideReport) -> OneSide<'_> {
     OneSide {
         copied: side.copied,
         copied_bytes: side.copied_bytes,
@@ -165,6 +166,7 @@ fn one_side(side: &SideReport) -> OneSide {
         bytes_sent: side.traffic.bytes_sent,
         bytes_received: side.traffic.bytes_received,
         method: side.method.map(|method| method.as_str()),
+        listed_in_full: side.listed_in_full.iter().map(MailboxName::as_str).collect(),
     }
 }
 

@@ -424,12 +424,13 @@ Warning: work, remote side, mailbox INBOX: UID 3 was changed here and expunged o
     fn the_json_is_what_the_interface_says() {
         let mut report = example();
         report.skipped = vec![skipped()];
+        report.sides.remote.listed_in_full.insert(name("Archive"));
         let json = run_json("work", &report, &Rehearsal::None, &again());
         let expected = r#"{"account":"work","result":"incomplete","mailboxes":12,"mailboxes_changed":2,"seconds":0.41,
             "local":{"copied":3,"copied_bytes":18233,"paired":0,"flagged":1,"expunged":0,"moved":0,"created":0,"deleted":0,"renamed":0,
-            "subscriptions":0,"bytes_sent":0,"bytes_received":0,"method":"embedded"},
+            "subscriptions":0,"bytes_sent":0,"bytes_received":0,"method":"embedded","listed_in_full":[]},
             "remote":{"copied":0,"copied_bytes":0,"paired":0,"flagged":2,"expunged":1,"moved":0,"created":0,"deleted":0,"renamed":0,
-            "subscriptions":0,"bytes_sent":412,"bytes_received":20990,"method":"qresync"},
+            "subscriptions":0,"bytes_sent":412,"bytes_received":20990,"method":"qresync","listed_in_full":["Archive"]},
             "skipped":[{"mailbox":"Lists","side":"remote","uid":17,"reason":"too large for the other side: 61 MB > 50 MB"}],
             "conflicts":[],"guarded":[],"errors":[],"dry_run":false}"#;
         assert_eq!(json, expected.replace("\n            ", ""));

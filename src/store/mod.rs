@@ -256,6 +256,12 @@ impl Method {
             Method::Embedded => "embedded",
         }
     }
+
+    /// Whether it asks for what has changed, so that a mailbox without mod-sequences (NOMODSEQ, RFC 7162 §3.1.2.2) is listed
+    /// in full all the same.
+    pub fn needs_mod_sequences(self) -> bool {
+        matches!(self, Method::Qresync | Method::Condstore)
+    }
 }
 
 /// What a side is and can do.

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use interimap::mail::Both;
 use interimap::mail::Side::{Local, Remote};
 
 use crate::support::bed::{Bed, Run};
-use crate::support::dovecot::PASSWORD;
+use crate::support::dovecot::{Options, PASSWORD};
 use crate::support::mail::Made;
 
 /// The object of a mailbox in the report.
@@ -36,6 +37,37 @@ fn a_check_says_what_both_sides_are_and_changes_nothing() {
     assert_eq!(run.report["local"]["mailboxes"], 1);
     assert_eq!(run.report["remote"]["mailboxes"], 2);
     assert_eq!(run.report["remote"]["mailboxes_taking_part"], 2);
+}
+
+/// A namespace beside the usual one whose mailboxes have no index that lasts, so that they say NOMODSEQ.
+const FORGETFUL: &str = "namespace forgetful {
+  prefix = \"old/\"
+  separator = \"/\"
+  location = maildir:~/Old:INDEX=MEMORY
+  subscriptions = yes
+}
+";
+
+#[test]
+fn a_mailbox_without_mod_sequences_is_told_by_check_and_by_sync() {
+    let forgetful = Options { extra: FORGETFUL.to_owned(), ..Options::default() };
+    let bed = Bed::with(Both { local: Options::default(), remote: forgetful });
+    bed.about(Remote, "CREATE {}", &["old/mail"]);
+    bed.about(Remote, "CREATE {}", &["Lists"]);
+    bed.put(Remote, "old/mail", "one");
+    bed.put(Remote, "Lists", "two");
+    for arguments in [["check"], ["sync"], ["sync"], ["check"]] {
+        let run = succeeded(&bed, bed.run(&arguments));
+        assert_eq!(run.report["remote"]["method"], "qresync", "{}", run.stdout);
+        let told = [Local, Remote].map(|side| run.report[side.as_str()]["listed_in_full"].clone());
+        assert_eq!(told, [serde_json::json!([]), serde_json::json!(["old/mail"])], "{arguments:?}: {}", run.stdout);
+    }
+    // It is looked at because nothing can prove it unchanged; what the method fits is not.
+    bed.check_quiet();
+    let looked_at = |name: &str| {
+        bed.proxies.remote.commands().iter().filter(|said| said.starts_with("SELECT") && said.contains(name)).count()
+    };
+    assert_eq!((looked_at("old/mail"), looked_at("Lists")), (1, 0), "{:?}", bed.proxies.remote.commands());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a run costs on the wire when nothing has changed.
+//! What a run costs on the wire when nothing has changed, or next to nothing.
 
 use std::time::Duration;
 
@@ -6,8 +6,10 @@ use interimap::mail::Both;
 use interimap::mail::Side::{self, Local};
 
 use crate::support::bed::Bed;
+use crate::support::dovecot::Options;
 use crate::support::mail::Made;
 use crate::support::proxy::Passed;
+use crate::support::scale;
 
 /// How often a quiet run speaks after having listened: to log in, to introduce itself, to ask for all mailboxes and their
 /// status, to take its leave.
@@ -70,5 +72,92 @@ fn a_quiet_run_costs_the_same_however_many_messages_there_are() {
         assert_eq!(many[side].to_server, few[side].to_server);
         // The numbers themselves have more digits.
         assert!(many[side].to_client < few[side].to_client + 100, "{:?} and {:?}", many[side], few[side]);
+    }
+}
+
+/// A way to find out what has changed, what a server of that kind does not announce, and how often a run speaks then: where
+/// nothing has changed, and where one flag has.
+struct Way {
+    name: &'static str,
+    unannounced: &'static [&'static str],
+    turns: [u64; 2],
+}
+
+/// Looking into the mailbox, whatever is asked there, is one turn; where nothing is kept that proves it unchanged, it is
+/// always looked into.
+const WAYS: &[Way] = &[
+    Way { name: "qresync", unannounced: &[], turns: [TURNS, TURNS + 1] },
+    Way { name: "condstore", unannounced: &["QRESYNC"], turns: [TURNS, TURNS + 1] },
+    Way { name: "condstore without ESEARCH", unannounced: &["QRESYNC", "ESEARCH"], turns: [TURNS, TURNS + 1] },
+    Way { name: "full", unannounced: &["QRESYNC", "CONDSTORE"], turns: [TURNS + 1, TURNS + 1] },
+];
+
+/// Two sides in line with so many messages in INBOX.
+fn in_line_with(messages: u64) -> Bed {
+    let bed = Bed::new();
+    let letters: Vec<Made> = (0..messages).map(|number| Made::simple(&format!("n{number:06}"))).collect();
+    let plain: Vec<_> = letters.iter().map(Made::plain).collect();
+    let mut client = bed.on(Local);
+    for some in plain.chunks(1_000) {
+        client.append_many("INBOX", &some.iter().collect::<Vec<_>>());
+    }
+    let run = bed.sync();
+    bed.check(run.status == 0 && run.number(Side::Remote, "copied") == messages, "all must be copied", &run);
+    bed
+}
+
+/// Runs by that method with so many changed flags on the remote side, and says what passed there.
+fn cost_of_flags(bed: &Bed, method: &str, flags: u64) -> Passed {
+    let run = bed.sync();
+    let told = &run.report["remote"];
+    bed.check(told["method"] == method, method, &run);
+    bed.check(told["listed_in_full"] == serde_json::json!([]), "the method fits every mailbox", &run);
+    let changed = run.number(Local, "flagged");
+    bed.check(run.status == 0 && changed == flags, &format!("flags of {changed} messages were changed"), &run);
+    bed.proxies.remote.passed()
+}
+
+#[test]
+fn what_a_run_costs_depends_on_the_method() {
+    // Many take minutes to be put there.
+    let sizes: &[u64] = if scale() > 1 { &[1_000, 100_000] } else { &[1_000] };
+    for messages in sizes {
+        let mut bed = in_line_with(*messages);
+        let mut received = Vec::new();
+        for Way { name, unannounced, turns } in WAYS {
+            bed.restart(Side::Remote, Options { unannounced, ..Options::default() });
+            let method = name.split(' ').next().unwrap();
+            // The first run still sees what the one before has done.
+            cost_of_flags(&bed, method, 0);
+            bed.proxies.remote.delay(Duration::from_millis(40));
+            let quiet = cost_of_flags(&bed, method, 0);
+            bed.with_message(Side::Remote, "INBOX", "n000500", "UID STORE {} +FLAGS (\\Flagged)");
+            let busy = cost_of_flags(&bed, method, 1);
+            bed.proxies.remote.delay(Duration::ZERO);
+            bed.with_message(Side::Remote, "INBOX", "n000500", "UID STORE {} -FLAGS (\\Flagged)");
+            cost_of_flags(&bed, method, 1);
+            for (what, passed) in [("nothing", quiet), ("one flag", busy)] {
+                let Passed { turns, to_server, to_client, .. } = passed;
+                println!(
+                    "cost of a run: {name}, {messages} messages, {what} changed: \
+                     turns {turns}, octets sent {to_server}, received {to_client}"
+                );
+            }
+            assert_eq!([quiet.turns, busy.turns], *turns, "{name}, {messages} messages");
+            received.push([quiet.to_client, busy.to_client]);
+        }
+        let [qresync, condstore, searched, full] = received[..] else { panic!("there are four ways") };
+        // A mailbox that is known not to have changed costs the same however it would be looked into; what is announced is
+        // longer or shorter.
+        assert!(condstore[0].abs_diff(qresync[0]) < 400 && searched[0].abs_diff(qresync[0]) < 400, "{received:?}");
+        // Short lists of UIDs cost next to nothing, long ones a number for each message, flags a line for each.
+        assert!(condstore[1] < qresync[1] + 500, "{received:?}");
+        assert!(
+            searched[1] - condstore[1] > 3 * messages && searched[1] - condstore[1] < 10 * messages,
+            "{received:?}"
+        );
+        for octets in [full[0] - qresync[0], full[1] - qresync[1]] {
+            assert!(octets > 20 * messages && octets < 60 * messages, "{received:?}");
+        }
     }
 }

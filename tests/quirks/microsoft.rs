@@ -83,7 +83,7 @@ async fn a_login_that_leads_nowhere_is_refused_in_plain_words() {
     }
 }
 
-/// `quirks`: throttled. Half a second more than what was suggested would be impatience on our side.
+/// `quirks`: throttled. As long as was suggested, and not a moment longer.
 #[tokio::test(start_paused = true)]
 async fn a_suggested_pause_is_kept() {
     const THROTTLED: &str = "Request is throttled. Suggested Backoff Time: 89117 milliseconds";
@@ -107,6 +107,32 @@ async fn a_suggested_pause_is_kept() {
     let appended = store.append(&scope("INBOX", 14), vec![message(b"x\n")]).await.unwrap();
     assert!(matches!(appended.as_slice(), [interimap::store::Appended::At { .. }]), "{appended:?}");
     assert_eq!(before.elapsed().as_millis(), 89_117);
+    finish(store, player).await;
+}
+
+/// A NAMESPACE that is put off is waited for; without it, all mailboxes would seem to have other names.
+#[tokio::test(start_paused = true)]
+async fn a_session_begins_only_where_names_are_known() {
+    let throttled = format!(
+        "C: n1 NAMESPACE\nC: n2 {ID}\nS: n1 BAD Request is throttled. Suggested Backoff Time: 3000 milliseconds\n\
+         S: * ID {ITSELF}\nS: n2 OK ID completed\n"
+    );
+    let before = Instant::now();
+    let (store, player) = opened(&(login(GREETING, CAPABILITIES) + &throttled + &survey("/", ITSELF))).await;
+    assert_eq!((store.profile().delimiter, before.elapsed().as_secs()), (Some('/'), 3));
+    finish(store, player).await;
+
+    let error = refused(&(login(GREETING, CAPABILITIES) + &throttled.repeat(3))).await;
+    assert_eq!((error.retry, error.reach), (Retry::Later, Reach::Side), "{error}");
+    let no = format!("C: n1 NAMESPACE\nC: n2 {ID}\nS: n1 NO Internal error\nS: * ID {ITSELF}\nS: n2 OK ID completed\n");
+    let error = refused(&(login(GREETING, CAPABILITIES) + &no)).await;
+    assert_eq!((error.retry, error.reach), (Retry::Later, Reach::Side), "{error}");
+    assert!(error.text.contains("how its mailboxes are named"), "{error}");
+
+    let unknown = no.replace("NO Internal error", "BAD Unknown command")
+        + "C: l1 LIST \"\" \"\"\nS: * LIST (\\Noselect) \".\" \"\"\nS: l1 OK done\n";
+    let (store, player) = opened(&(login(GREETING, CAPABILITIES) + &unknown)).await;
+    assert_eq!(store.profile().delimiter, Some('.'));
     finish(store, player).await;
 }
 
@@ -161,7 +187,7 @@ async fn what_is_no_mail_is_named_and_does_not_keep_the_others() {
 }
 
 /// `quirks`: numbered-errors. The reader is told what the number means.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn numbers_in_place_of_reasons_are_explained() {
     for (answer, cause, retry, explained) in [
         ("BAD Command Argument Error. 11", Cause::CannotHold, Retry::Never, "too large"),

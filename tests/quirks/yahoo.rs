@@ -121,3 +121,20 @@ async fn a_server_that_is_unavailable_is_asked_later() {
     assert_eq!((error.cause, error.reach), (Cause::Refused, Reach::Mailbox), "{error}");
     finish(store, player).await;
 }
+
+/// One message that is never given does not hold up its mailbox.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_unavailable_for_ever_is_named() {
+    let script = selected(
+        2,
+        &format!(
+            "C: a1 UID FETCH 5:6 {ITEMS}\n{}S: a1 NO [UNAVAILABLE] UID FETCH Server error\n\
+             C: a2 UID FETCH 6 {ITEMS}\nS: a2 NO [UNAVAILABLE] UID FETCH Server error\n",
+            delivered(5, "Subject: y")
+        ),
+    );
+    let (mut store, player) = opened(&script).await;
+    let found = fetch(&mut store, &scope("INBOX", 7), &uids(&[5, 6])).await.unwrap();
+    assert_eq!(found, ["5 \\Seen Subject: y", "6 unreadable: UID FETCH Server error"]);
+    finish(store, player).await;
+}

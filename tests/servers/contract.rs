@@ -43,6 +43,11 @@ async fn keeps_the_contract(kind: Kind) {
     // The user's home is made when a witness first asks for it.
     drop(server.witness_of(USER));
     let (mut store, mut other) = (session(&server).await, session(&server).await);
+    // With CONDSTORE, marks that were set and taken back are changes since.
+    let capabilities = &store.profile().capabilities;
+    if !capabilities.contains("UIDPLUS") && !capabilities.contains("CONDSTORE") {
+        crate::store_contract::holds_without_uidplus(&mut store, &mut other).await;
+    }
     crate::store_contract::holds(&mut store, &mut other).await;
     store.close().await;
     other.close().await;

@@ -20,6 +20,8 @@ fn announces_what_it_should(kind: Kind, absent: &[&str]) {
 fn keeps_its_mail_over_a_restart(kind: Kind) {
     let mut server = kind.start();
     let mut client = server.witness_of(USER);
+    // Courier remembers the UIDVALIDITY of a mailbox once it has been selected.
+    client.select("INBOX");
     client.about("CREATE {}", &["Größe"]);
     client.append("Größe", &Made::simple("one").flagged("\\Seen todo"));
     client.append("Größe", &Made::simple("two").plain());

@@ -281,13 +281,20 @@ fn s036_a_move_that_is_refused_half_way_loses_and_doubles_nothing() {
         *world.fuse.lock().unwrap() = Fuse { refuse_at: Some(refused), ..Fuse::default() };
         let report = world.run();
         world.now += 7 * 24 * 3600;
+        let there = world.at(side.other());
+        let everywhere: Vec<u32> =
+            there.names().iter().flat_map(|name| there.in_mailbox(name).holds()).map(|it| it.0).collect();
+        let missing = expected.values().flatten().find(|number| !everywhere.contains(number));
+        let missing = missing.filter(|_| deed != Deed::MovesWhileTheOtherExpunges);
         let outcome = settles(&mut world);
         let mut flags = flags_of(deed);
         // Copied and expunged after all, it has the flags of the side that has moved it, and that is said.
         if report.is_ok_and(|report| !report.conflicts.is_empty()) {
             flags.retain(|(_, _, flag)| *flag == "\\Answered");
         }
-        let problem = problem(&world, &expected, outcome, &flags);
+        let problem = missing
+            .map(|number| format!("{number} has left its mailbox, and is nowhere else"))
+            .or_else(|| problem(&world, &expected, outcome, &flags));
         tally.count(&world, || format!("{manner:?} {deed:?} refused {refused}"), problem);
     }
     tally.expect_none("moves, refused anywhere");

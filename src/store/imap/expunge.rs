@@ -60,7 +60,10 @@ impl ImapStore {
     /// The messages that are marked as deleted, by whomever. EXPUNGE takes those too that this session has not been told
     /// of; NOOP makes the server tell (RFC 9051 §6.1.2).
     async fn marked(&mut self) -> Result<UidSet, Error> {
-        self.search(vec!["NOOP".to_owned(), self.capabilities.search("DELETED")]).await
+        // What arrived since is told of by NOOP, and would be expunged as well. Dovecot 2.3 puts it behind a search that is
+        // on its way already, so it is waited for.
+        self.connection.run("NOOP", |_| {}).await?;
+        self.search(vec![self.capabilities.search("DELETED")]).await
     }
 
     /// Takes back what was marked.

@@ -416,6 +416,10 @@ impl Look {
             }
             // The mailbox may have lost its mod-sequences; nothing else than SELECT tells (RFC 7162 §3.1.2.2).
             (Some(_), Question::Changes { .. }) => return Ok(Verdict::Unresumable),
+            // Nothing was refused: some of them have gone meanwhile (RFC 5530, RFC 2180 §4.1.2).
+            (Some((_, refusal)), Question::Everything) if refusal.has_code("EXPUNGEISSUED") => {
+                return Ok(Verdict::Disturbed(format!("messages of {name} are expunged whenever they are listed")));
+            }
             (Some((_, refusal)), Question::Everything) => {
                 return Err(refusal.refusal(Reach::Mailbox, &format!("to list the messages of {name}")));
             }

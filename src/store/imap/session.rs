@@ -15,7 +15,8 @@ use super::mutf7;
 use super::name::{Hierarchy, Names, quoted};
 use super::quirks::Quirks;
 use super::refusal::words;
-use super::response::{Code, LiteralKind, Namespace, Response, UntaggedStatus};
+use super::response::{Code, LiteralKind, Namespace, Response, Status, UntaggedStatus};
+use super::store::ATTEMPTS;
 use super::transport::{Privacy, Transport};
 use crate::store::{Cause, Error, Method, Profile, Reach, Retry};
 
@@ -331,19 +332,28 @@ impl Authenticated {
         if capabilities.has("ENABLE") && capabilities.has("QRESYNC") {
             commands.push("ENABLE QRESYNC".to_owned());
         }
+        let names = commands.len();
         commands.push(if capabilities.has("NAMESPACE") { "NAMESPACE" } else { "LIST \"\" \"\"" }.to_owned());
         if capabilities.has("ID") {
             commands.push(format!("ID (\"name\" \"interimap\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION")));
         }
-        let mut answers = Answers::default();
-        connection.flight(commands, |_, reply| answers.take(reply)).await?;
-        if let Some(refused) = answers.refused_login {
-            return Err(connection.fail(refused));
+        let mut attempts = 1;
+        let answers = loop {
+            let mut answers = Answers::default();
+            connection.flight(commands.clone(), |index, reply| answers.take(index, reply)).await?;
+            if attempts == ATTEMPTS || !connection.is_asked_to_wait() {
+                break answers;
+            }
+            attempts += 1;
+            connection.rest().await;
+        };
+        if let Some(error) = answers.refusal(names) {
+            return Err(connection.fail(error));
         }
         let mut delimiter = answers.delimiter;
         if answers.namespace.is_none() && capabilities.has("NAMESPACE") {
             let mut answers = Answers::default();
-            connection.run("LIST \"\" \"\"", |response| answers.take(Reply::Untagged(response))).await?;
+            connection.run("LIST \"\" \"\"", |response| answers.take(0, Reply::Untagged(response))).await?;
             delimiter = answers.delimiter;
         }
         let hierarchy = hierarchy(endpoint.prefix.as_deref(), answers.namespace, delimiter);
@@ -394,24 +404,33 @@ struct Answers {
     namespace: Option<Namespace>,
     delimiter: Option<char>,
     id: Option<String>,
-    /// A refusal that takes the login back (`quirks`: authenticated-but-not-connected).
-    refused_login: Option<Error>,
+    /// What was refused, by its place among the commands.
+    refusals: Vec<(usize, Completion)>,
 }
 
 impl Answers {
-    fn take(&mut self, reply: Reply) {
+    fn take(&mut self, index: usize, reply: Reply) {
         match reply {
             Reply::Untagged(Response::Enabled(names)) => self.enabled.extend(names),
             Reply::Untagged(Response::Namespace(namespace)) => self.namespace = namespace,
             Reply::Untagged(Response::List(list)) => self.delimiter = list.delimiter,
             Reply::Untagged(Response::Id(fields)) => self.id = introduction(&fields),
-            Reply::Done(completion) if !completion.is_ok() => {
-                let refusal = completion.refusal(Reach::Side, "to begin");
-                self.refused_login =
-                    Some(refusal).filter(|error| error.cause == Cause::Login).or(self.refused_login.take());
-            }
+            Reply::Done(completion) if !completion.is_ok() => self.refusals.push((index, completion)),
             _ => {}
         }
+    }
+
+    /// Why the session cannot go on: the login was taken back (`quirks`: authenticated-but-not-connected), or it is not
+    /// said how mailboxes are named. Not to know that command is fine; to refuse the answer must not look as if there were
+    /// no namespace, for all mailboxes would seem to have got other names.
+    fn refusal(&self, names: usize) -> Option<Error> {
+        let taken_back = self.refusals.iter().map(|(_, refusal)| refusal.refusal(Reach::Side, "to begin"));
+        let is_unnamed = |(index, refusal): &&(usize, Completion)| {
+            *index == names && (refusal.status != Status::Bad || refusal.backoff().is_some())
+        };
+        let unnamed = self.refusals.iter().find(is_unnamed);
+        let unnamed = unnamed.map(|(_, refusal)| refusal.refusal(Reach::Side, "to say how its mailboxes are named"));
+        taken_back.into_iter().find(|error| error.cause == Cause::Login).or(unnamed)
     }
 }
 
