@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "what holds without UIDPLUS is asked of real servers and of the store in memory")]
 mod contract;
 
 #[path = "support/session.rs"]
