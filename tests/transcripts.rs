@@ -381,18 +381,24 @@ async fn a_listing_with_a_line_that_is_lost_is_no_listing() {
 }
 
 #[tokio::test]
-async fn a_mailbox_id_that_garbles_its_line_is_not_asked_for_again() {
+async fn a_mailbox_id_that_garbles_its_line_is_asked_for_by_itself() {
     let list = "LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ";
     let status = "S: * STATUS x (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7";
     let good = format!("S: * LIST () \"/\" x\n{status} HIGHESTMODSEQ 1)\n");
     let script = format!(
         "C: a1 {list} MAILBOXID))\nS: * LIST () \"/\" x\n{status} MAILBOXID (R\\x01\\xff) HIGHESTMODSEQ 1)\nS: a1 OK done\n\
-         C: a2 {list}))\n{good}S: a2 OK done\nC: a3 {list}))\n{good}S: a3 OK done\n"
+         {0}S: * STATUS x (MAILBOXID (abc))\nS: b2 OK done\n{0}S: * STATUS x (MAILBOXID (R\\x01\\xff)\nS: b2 OK done\n\
+         C: c1 {list}))\n{good}S: c1 OK done\n",
+        format!(
+            "C: b1 {list}))\nC: b2 LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))\n{good}S: b1 OK done\nS: * LIST () \"/\" x\n"
+        )
     );
     let (mut store, player) = opened_with("OBJECTID", &script).await;
-    for _ in 0..2 {
+    for id in [Some("abc"), None] {
         let listing = store.mailboxes().await.unwrap();
-        assert!(listing.mailboxes[&name("x")].status.is_some());
+        let listed = &listing.mailboxes[&name("x")];
+        assert!(listed.status.is_some());
+        assert_eq!(listed.id.as_ref().map(|id| id.as_str()), id);
     }
     finish(store, player).await;
 }

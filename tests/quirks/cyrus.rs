@@ -1,6 +1,6 @@
 //! Cyrus and Fastmail: VANISHED far and wide, garbage beside HIGHESTMODSEQ, limits on keywords and copies.
 
-use interimap::mail::FlagSet;
+use interimap::mail::{FlagSet, Subscription};
 use interimap::store::{Appended, Cause, Message, Method, Retry, Store};
 
 use crate::props::*;
@@ -86,15 +86,23 @@ async fn nothing_is_open_while_mailboxes_move() {
     finish(store, player).await;
 }
 
-/// `quirks`: garbled-mailbox-ids. MAILBOXID is not even asked for where it would be whatever lies in memory.
+/// `quirks`: garbled-mailbox-ids. MAILBOXID is not asked for where it would be whatever lies in memory, but by itself: all
+/// mailboxes of one second have the same UIDVALIDITY, so nothing else tells which of them was renamed.
 #[tokio::test]
-async fn mailbox_ids_are_left_alone() {
+async fn mailbox_ids_are_asked_for_by_themselves() {
     let script = opening()
         + "C: l1 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))\n\
-           S: * LIST (\\Subscribed) \"/\" INBOX\nS: * LIST (\\Subscribed) \"/\" INBOX\nS: l1 OK Completed\n";
+           C: l2 LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))\n\
+           S: * LIST (\\Subscribed) \"/\" INBOX\nS: * LIST (\\Subscribed) \"/\" INBOX\n\
+           S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7 HIGHESTMODSEQ 4)\nS: l1 OK Completed\n\
+           S: * LIST () \"/\" INBOX\nS: * STATUS INBOX (MAILBOXID (qrxa3tww52qkgtf4r6jimrxj))\nS: l2 OK Completed\n";
     let (mut store, player) = opened(&script).await;
     // `quirks`: listed-twice
-    assert_eq!(list(&mut store).await.unwrap(), ["+INBOX"]);
+    let listing = store.mailboxes().await.unwrap();
+    let inbox = &listing.mailboxes[&name("INBOX")];
+    assert_eq!(inbox.subscription, Some(Subscription::Subscribed));
+    assert_eq!(inbox.status.map(|status| status.messages), Some(0));
+    assert_eq!(inbox.id.as_ref().map(|id| id.as_str()), Some("qrxa3tww52qkgtf4r6jimrxj"));
     finish(store, player).await;
 }
 

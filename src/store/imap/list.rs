@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::connection::{Completion, Incoming, Reply};
 use super::name::{WireName, quoted};
 use super::parse::printable;
+use super::quirks::MailboxIds;
 use super::response::{List, MailboxStatusItems, Response, Status};
 use super::store::{ImapStore, Selection};
 use crate::mail::{MailboxName, MailboxStatus, Subscription};
@@ -41,7 +42,15 @@ impl Gathered {
             // With `\Noselect`, only something below it is subscribed to (RFC 3501 §6.3.9).
             Response::Lsub(list) if list.attributes.iter().any(|attribute| attribute == "noselect") => {}
             Response::Lsub(list) => drop(self.subscribed.insert(folded(&list.name))),
-            Response::Status(status) => drop(self.statuses.insert(folded(&status.name), status)),
+            Response::Status(mut status) => {
+                let told = self.statuses.entry(folded(&status.name));
+                // An identity that was asked for by itself comes in a second line.
+                told.and_modify(|told| match status.messages {
+                    None => told.mailbox_id = status.mailbox_id.take(),
+                    Some(_) => *told = status.clone(),
+                })
+                .or_insert(status);
+            }
             _ => {}
         }
     }
@@ -61,15 +70,20 @@ impl Gathered {
 
 impl ImapStore {
     pub(super) async fn list(&mut self) -> Result<Listing, Error> {
-        match self.gather().await {
-            Err(error) if error.cause == Cause::Protocol && self.asks_for_ids() => {
-                self.connection.ensure_idle()?;
-                self.quirks.garbled_mailbox_ids = true;
-                self.gather().await
+        loop {
+            let ids = self.mailbox_ids();
+            match self.gather().await {
+                // Garbage may be anything, also the end of a line.
+                Err(error) if error.cause == Cause::Protocol && ids != MailboxIds::Unasked => {
+                    self.connection.ensure_idle()?;
+                    self.quirks.mailbox_ids = match ids {
+                        MailboxIds::Beside => MailboxIds::Apart,
+                        MailboxIds::Apart | MailboxIds::Unasked => MailboxIds::Unasked,
+                    };
+                }
+                gathered => return gathered.map(|gathered| self.read_listing(gathered)),
             }
-            gathered => gathered,
         }
-        .map(|gathered| self.read_listing(gathered))
     }
 
     /// As much in one command as the server takes: LIST with RETURN (RFC 5258, RFC 5819), else LIST and LSUB in one
@@ -102,17 +116,22 @@ impl ImapStore {
         self.lists_with_return() && self.capabilities.has("LIST-STATUS")
     }
 
-    fn asks_for_ids(&self) -> bool {
-        self.capabilities.has("OBJECTID") && !self.quirks.garbled_mailbox_ids
+    fn mailbox_ids(&self) -> MailboxIds {
+        match self.quirks.mailbox_ids {
+            _ if !self.capabilities.has("OBJECTID") => MailboxIds::Unasked,
+            // Only a listing can tell those of all mailboxes at once.
+            MailboxIds::Apart if !self.lists_with_status() => MailboxIds::Unasked,
+            ids => ids,
+        }
     }
 
     /// What we want to know of a mailbox without opening it.
     pub(super) fn status_items(&self) -> &'static str {
-        match (self.profile.method, self.asks_for_ids()) {
-            (Method::Full, false) => "MESSAGES UIDNEXT UIDVALIDITY",
-            (Method::Full, true) => "MESSAGES UIDNEXT UIDVALIDITY MAILBOXID",
-            (_, false) => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
-            (_, true) => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
+        match (self.profile.method, self.mailbox_ids()) {
+            (Method::Full, MailboxIds::Beside) => "MESSAGES UIDNEXT UIDVALIDITY MAILBOXID",
+            (Method::Full, _) => "MESSAGES UIDNEXT UIDVALIDITY",
+            (_, MailboxIds::Beside) => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
+            (_, _) => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
         }
     }
 
@@ -129,8 +148,12 @@ impl ImapStore {
             [pattern] => pattern.clone(),
             patterns => format!("({})", patterns.join(" ")),
         };
-        let command = format!("LIST \"\" {patterns} RETURN ({})", options.join(" "));
-        let (gathered, refusals) = self.ask_list(vec![command]).await?;
+        let mut commands = vec![format!("LIST \"\" {patterns} RETURN ({})", options.join(" "))];
+        if self.mailbox_ids() == MailboxIds::Apart {
+            commands.push(format!("LIST \"\" {patterns} RETURN (STATUS (MAILBOXID))"));
+        }
+        let (gathered, mut refusals) = self.ask_list(commands).await?;
+        refusals.retain(|(index, _)| *index == 0);
         let is_unknown = |refusal: &Completion| refusal.status == Status::Bad && refusal.backoff().is_none();
         let refused = refusals.first().is_some_and(|(_, refusal)| is_unknown(refusal));
         match refusals.first() {

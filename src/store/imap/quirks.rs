@@ -82,7 +82,7 @@
 //! | name | who, when seen | what we do |
 //! | --- | --- | --- |
 //! | no-closed | proxies 2013: no `[CLOSED]` | UNSELECT before SELECT |
-//! | garbled-mailbox-ids | Cyrus 3.6 and 3.10, 2026 | MAILBOXID is not asked for with the listing |
+//! | garbled-mailbox-ids | Cyrus 3.6 and 3.10, 2026 | MAILBOXID is asked for by a command of its own, or not at all |
 //! | no-uid-next | Courier 5.0, 2026; seznam.cz | STATUS before SELECT |
 //! | no-select-parameter | iCloud 2019 | every message is listed |
 //! | no-list-return | Proton Bridge 2018 to 2023: BAD; Strato 2025: OK and nothing | LIST, LSUB and STATUS |
@@ -102,9 +102,9 @@ pub(super) struct Quirks {
     /// is on, but proxies lose it (Dovecot's imapc, 2013, carries a workaround). We say UNSELECT before each SELECT then:
     /// its tagged response is the border.
     pub(super) no_closed: bool,
-    /// MAILBOXID beside HIGHESTMODSEQ in STATUS is whatever lies in the server's memory, which may be the end of a line
-    /// (Cyrus 3.6 and 3.10, 2026). It is not asked for with the listing then.
-    pub(super) garbled_mailbox_ids: bool,
+    /// How MAILBOXID is asked for: beside other items of STATUS it is whatever lies in the server's memory, which may be
+    /// the end of a line, but alone it is right (Cyrus 3.6 and 3.10, 2026).
+    pub(super) mailbox_ids: MailboxIds,
     /// SELECT does not tell UIDNEXT (Courier 5.0, 2026; seznam.cz). STATUS is asked for it right before.
     pub(super) no_uid_next: bool,
     /// SELECT with a parameter is BAD although CONDSTORE is offered (iCloud, 2019). Every message is listed then.
@@ -124,6 +124,17 @@ pub(super) struct Quirks {
     /// No mailbox can be created that has blanks at either end of its name or two in a row, or `^`, `"` or a backslash in
     /// it (Gmail, 2026).
     narrow_names: bool,
+}
+
+/// How the identities of mailboxes are asked for (RFC 8474 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MailboxIds {
+    /// With everything else that STATUS tells.
+    Beside,
+    /// By a command of their own in the same flight.
+    Apart,
+    /// Not at all.
+    Unasked,
 }
 
 impl Quirks {
@@ -148,7 +159,7 @@ impl Quirks {
         let is_courier = server.contains("Courier-IMAP");
         Quirks {
             no_closed: false,
-            garbled_mailbox_ids: server.starts_with("Cyrus"),
+            mailbox_ids: if server.starts_with("Cyrus") { MailboxIds::Apart } else { MailboxIds::Beside },
             no_uid_next: is_courier,
             no_select_parameter: false,
             no_list_return: false,
