@@ -19,18 +19,13 @@ use super::snapshot::{Snapshot, digest, instant};
 const NAMES: &[&str] =
     &["Work", "Work/2025", "Work/2026", "Lists", "Lists/rust", "Größe", "Größe/日本 語", "R&D", "a b", "Ärger/x/y"];
 
-/// The mark that some servers expunge by.
-const DELETED: &str = "\\Deleted";
-
 /// Flags and keywords that users set and clear.
-const FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", DELETED, "$Forwarded", "$Junk", "todo"];
+const FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$Forwarded", "$Junk", "todo"];
 
 /// The two users.
 pub(crate) struct Editor {
     /// What they edit on.
     kinds: Both<Kind>,
-    /// The flags they use.
-    flags: Vec<&'static str>,
     random: Random,
     writer: Writer,
     letters: BTreeMap<String, Made>,
@@ -142,15 +137,12 @@ impl Editor {
     pub(crate) fn on(kinds: Both<Kind>, seed: u64) -> Editor {
         let any = |does: fn(Kind) -> bool| does(kinds.local) || does(kinds.remote);
         let writer = Writer::new(&format!("s{seed}"), seed);
-        // What is marked would go along with what is expunged, so that nothing can be expunged.
-        let is_usable = |flag: &&'static str| *flag != DELETED || !any(Kind::expunges_together);
         let inbox = Place {
             names: Both::from_fn(|_| Some("INBOX".to_owned())),
             base_name: Some("INBOX".to_owned()),
             ..Place::default()
         };
         Editor {
-            flags: FLAGS.iter().copied().filter(is_usable).collect(),
             writer: if any(Kind::ends_lines) { writer.ending_lines() } else { writer },
             kinds,
             random: Random::new(seed),
@@ -331,7 +323,7 @@ impl Editor {
 
     fn draw_flags(&mut self) -> BTreeSet<&'static str> {
         let count = self.random.below(4);
-        (0..count).map(|_| *self.random.pick(&self.flags).expect("there are flags")).collect()
+        (0..count).map(|_| *self.random.pick(FLAGS).expect("there are flags")).collect()
     }
 
     fn append(&mut self, side: Side, client: &mut Client) {
@@ -359,7 +351,7 @@ impl Editor {
 
     fn flag(&mut self, side: Side, client: &mut Client) {
         let Some((at, token)) = self.open_item(side, |item| !item.moved) else { return };
-        let flag = *self.random.pick(&self.flags).expect("there are flags");
+        let flag = *self.random.pick(FLAGS).expect("there are flags");
         // A user who changes their mind twice has changed nothing; the program need not notice.
         let twice = self.random.percent(15);
         let name = self.name(at, side);
