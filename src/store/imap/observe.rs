@@ -74,11 +74,13 @@ impl ImapStore {
             self.connection.rest().await;
             let looks = self.look_once(wanted, &open).await?;
             let mut again = Vec::new();
+            // What one of them teaches is not how the others were asked.
+            let method = self.profile.method;
             for (mut open, look) in open.into_iter().zip(looks) {
                 open.attempts += 1;
                 open.listings += usize::from(open.question == Question::Everything);
                 let verdict = match look {
-                    Ok(look) => look.verdict(&wanted[open.place].name, self.profile.method),
+                    Ok(look) => look.verdict(&wanted[open.place].name, method),
                     Err(error) => Err(error),
                 };
                 match verdict {
