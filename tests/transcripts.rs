@@ -610,6 +610,65 @@ async fn a_server_that_does_not_close_mailboxes_is_made_to() {
     finish(store, player).await;
 }
 
+/// What is told while messages are listed is of a moment that no message was listed at.
+#[tokio::test]
+async fn numbers_that_move_on_while_messages_are_listed_are_not_remembered() {
+    let script = "C: a1 SELECT \"x\" (CONDSTORE)\nC: a2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\nC: a3 UID SEARCH ALL\n\
+         S: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: * OK [UIDNEXT 9] ok\nS: * OK [HIGHESTMODSEQ 95] ok\nS: a1 OK done\n\
+         S: a2 OK done\nS: * SEARCH 4\nS: * 2 EXISTS\nS: * OK [UIDNEXT 10] ok\nS: * OK [HIGHESTMODSEQ 96] ok\nS: a3 OK done\n";
+    let (mut store, player) = opened_plainly("CONDSTORE UNSELECT", script).await;
+    let status = store.observe(&[since("x", 7, 9, 90)]).await.unwrap().remove(0).unwrap().status;
+    assert_eq!((status.uid_next, status.highest_modseq, status.messages), (uid(9), ModSeq::new(95), 1));
+    finish(store, player).await;
+}
+
+/// Any response may come at any time (RFC 9051 §5.3).
+#[tokio::test]
+async fn uid_next_is_that_of_the_mailbox_that_was_asked_for() {
+    let script = "C: a1 SELECT \"x\"\nC: a2 UID FETCH 1:* (FLAGS)\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: a1 OK done\n\
+         S: a2 OK done\nC: b0 UNSELECT\nC: b1 STATUS \"x\" (UIDNEXT UIDVALIDITY)\nC: b2 SELECT \"x\"\n\
+         C: b3 UID FETCH 1:* (FLAGS)\nS: b0 OK done\nS: * STATUS x (UIDNEXT 9)\nS: * STATUS y (UIDNEXT 99)\nS: b1 OK done\n\
+         S: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: b2 OK done\nS: b3 OK done\n";
+    let (mut store, player) = opened_plainly("UNSELECT", script).await;
+    let seen = store.observe(&[anew("x")]).await.unwrap().remove(0).unwrap();
+    assert_eq!(seen.status.uid_next, uid(9));
+    finish(store, player).await;
+}
+
+/// What is said of the mailbox that is still open is not taken for said of the next one.
+#[tokio::test]
+async fn an_unselect_that_is_refused_is_no_border() {
+    let listed = |n: u32, tag: &str, lines: &str| {
+        format!(
+            "{lines}S: * 1 EXISTS\nS: * OK [UIDVALIDITY {n}] ok\nS: * OK [UIDNEXT 9] ok\nS: * OK [HIGHESTMODSEQ 95] ok\n\
+             S: {tag}1 OK done\nS: {tag}2 OK done\nS: * SEARCH 5\nS: {tag}3 OK done\n"
+        )
+    };
+    let asked = |tag: &str, name: &str| {
+        format!(
+            "C: {tag}1 SELECT \"{name}\" (CONDSTORE)\nC: {tag}2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\n\
+             C: {tag}3 UID SEARCH ALL\n"
+        )
+    };
+    let flagged = "S: * 1 FETCH (UID 5 FLAGS (\\Deleted))\n";
+    let script = asked("a", "x")
+        + "C: b0 UNSELECT\n"
+        + &asked("b", "y")
+        + &listed(1, "a", "")
+        + "S: b0 BAD not now\n"
+        + &listed(2, "b", flagged)
+        + "C: d0 UNSELECT\n"
+        + &asked("d", "y")
+        + flagged
+        + "S: d0 OK done\n"
+        + &listed(2, "d", "");
+    let (mut store, player) = opened_plainly("CONDSTORE UNSELECT", &script).await;
+    let seen = store.observe(&[since("x", 1, 9, 90), since("y", 2, 9, 90)]).await.unwrap();
+    let seen: Vec<_> = seen.into_iter().map(|seen| seen.map(|seen| messages(&seen))).collect();
+    assert_eq!(seen, [Ok(String::new()), Ok(String::new())]);
+    finish(store, player).await;
+}
+
 #[tokio::test]
 async fn s145_answers_come_in_the_order_of_the_questions() {
     let script = "C: a1 SELECT \"x\" (QRESYNC (7 90))\nC: a2 SELECT \"y\" (QRESYNC (7 90))\nS: a2 OK done";
@@ -1398,6 +1457,16 @@ async fn opened(script: &str) -> (ImapStore, Player) {
 
 async fn opened_with(capabilities: &str, script: &str) -> (ImapStore, Player) {
     let (stream, player) = play(&(opening(capabilities) + script));
+    (connect_over(stream, &tunnel()).await.unwrap(), player)
+}
+
+/// The same without QRESYNC, and with no more than these capabilities.
+async fn opened_plainly(capabilities: &str, script: &str) -> (ImapStore, Player) {
+    let opening = format!(
+        "S: * PREAUTH [CAPABILITY IMAP4rev1 {capabilities}] ready\nC: e1 LIST \"\" \"\"\n\
+         S: * LIST (\\Noselect) \"/\" \"\"\nS: e1 OK done\n"
+    );
+    let (stream, player) = play(&(opening + script));
     (connect_over(stream, &tunnel()).await.unwrap(), player)
 }
 
