@@ -304,6 +304,28 @@ async fn a_verb_that_was_broken_off_ends_the_session() {
 const LIST: &str = "C: l1 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))\n";
 
 #[tokio::test]
+async fn what_could_not_be_closed_is_closed_before_the_next_listing() {
+    let listed = |tag: &str, answer: &str| {
+        format!(
+            "C: {tag}1 UNSELECT\nC: {tag}2 LIST \"\" \"*\"\nC: {tag}3 LSUB \"\" \"*\"\nS: {tag}1 {answer}\nS: {tag}2 OK done\n\
+             S: {tag}3 OK done\n"
+        )
+    };
+    let script = "C: s1 SELECT \"x\"\nC: s2 UID FETCH 1:* (FLAGS)\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] ok\n\
+         S: * OK [UIDNEXT 9] ok\nS: s1 OK done\nS: s2 OK done\n"
+        .to_owned()
+        + &listed("a", "BAD not now")
+        + &listed("b", "OK done")
+        + "C: d2 LIST \"\" \"*\"\nC: d3 LSUB \"\" \"*\"\nS: d2 OK done\nS: d3 OK done\n";
+    let (mut store, player) = opened_plainly("UNSELECT", &script).await;
+    store.observe(&[anew("x")]).await.unwrap().remove(0).unwrap();
+    for _ in 0..3 {
+        store.mailboxes().await.unwrap();
+    }
+    finish(store, player).await;
+}
+
+#[tokio::test]
 async fn a_listing_says_what_there_is() {
     let script = format!(
         "{LIST}S: * LIST (\\HasNoChildren \\Subscribed) \"/\" inbox\n\
