@@ -1245,6 +1245,54 @@ async fn nothing_is_expunged_where_nothing_could_be_marked() {
     finish(store, player).await;
 }
 
+/// EXPUNGE takes whatever is marked: it is not said where the server does not show who that is.
+#[tokio::test]
+async fn without_uidplus_nothing_is_expunged_that_a_search_does_not_find() {
+    let looked = |tag: &str, found: &str| {
+        format!(
+            "C: {tag}1 NOOP\nS: {tag}1 OK done\nC: {tag}2 UID SEARCH DELETED\nS: * SEARCH{found}\nS: {tag}2 OK done\n"
+        )
+    };
+    let marked = "C: b UID STORE 4:5 +FLAGS.SILENT (\\Deleted)\nS: b OK done\n";
+    let asked = |lines: &str| format!("C: d UID FETCH 4:5 (FLAGS)\n{lines}S: d OK done\n");
+    let bears = |flags: &str| format!("S: * 1 FETCH (UID 4 FLAGS ({flags}))\nS: * 2 FETCH (UID 5 FLAGS ({flags}))\n");
+    for (what, script, expected) in [
+        (
+            "it finds nothing",
+            asked(&bears("\\Deleted"))
+                + "C: e UID STORE 4:5 -FLAGS (\\Deleted)\n"
+                + &bears("")
+                + "S: e OK done\n",
+            Err(Cause::Protocol),
+        ),
+        (
+            "there is nothing to find",
+            asked(&bears("")) + "C: e UID SEARCH UID 4:5\nS: * SEARCH 4 5\nS: e OK done\n",
+            Ok(Expunged::AllBut(uids(&[4, 5]))),
+        ),
+        (
+            "all were gone",
+            asked("") + "C: e UID SEARCH UID 4:5\nS: * SEARCH\nS: e OK done\n",
+            Ok(Expunged::AllBut(uids(&[]))),
+        ),
+    ] {
+        let script = select("7", &(looked("a", "") + marked + &looked("c", "") + &script));
+        let (mut store, player) = opened_plainly("UNSELECT", &script).await;
+        let expunged = store.expunge(&scope("x", 7), &uids(&[4, 5]), None).await;
+        assert_eq!(expunged.map_err(|error| error.cause), expected, "{what}");
+        finish(store, player).await;
+    }
+}
+
+#[tokio::test]
+async fn without_uidplus_marks_are_looked_for_in_what_the_server_has_told() {
+    let script = select("7", "C: a1 NOOP\nS: a1 NO [SERVERBUG] not now\n");
+    let (mut store, player) = opened_plainly("UNSELECT", &script).await;
+    let error = store.expunge(&scope("x", 7), &uids(&[1]), None).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Refused, Reach::Mailbox), "{error}");
+    finish(store, player).await;
+}
+
 // --------------------------------------------------------------------------------------------------- within the side
 
 #[tokio::test]

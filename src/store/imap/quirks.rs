@@ -20,7 +20,7 @@
 //! | vanished-from-zero | Dovecot 2.3.14, 2021: `VANISHED 0:1` | 0 is no UID (`parse::numbers`) |
 //! | search-for-esearch | Microsoft 365, o2.pl and others: `* SEARCH` for SEARCH RETURN, unsorted, twice, in several lines | a set is a set, whatever it comes in (`parse::search`) |
 //! | esearch-in-part | iCloud 2024, Stalwart 2026: COUNT and MIN that do not fit ALL, or no ALL | not understood, as messages that are not named would look as if they were gone (`parse::search`) |
-//! | esearch-that-finds-nothing | Strato 2026: ESEARCH without ALL for thousands of messages | what EXISTS counts must be found, or every message is listed (`observe`, `census`) |
+//! | esearch-that-finds-nothing | Strato 2026: ESEARCH without ALL for thousands of messages | what EXISTS counts must be found, or every message is listed (`observe`, `census`); what we have marked must be, or nothing is expunged (`expunge`) |
 //! | unasked-items | Gmail, Domino, Exchange: X-GM-LABELS, ENVELOPE in extra parentheses, lines that number -1 | passed over by structure; ENVELOPE and BODYSTRUCTURE are never asked for (`parse::fetch`) |
 //! | fetch-without-uid | seen by nextcloud/mail 2026 | another look (`observe`); no answer to anything that was asked (`fetch`, `store_flags`) |
 //! | fetch-of-zero | Courier 2004: `* 0 FETCH (UID 5 …)` | the UID counts (`parse`) |
