@@ -123,6 +123,15 @@ async fn patience_has_an_end() {
     assert_eq!(before.elapsed().as_secs(), 3 * 300);
     finish(store, player).await;
 
+    // All its pauses together take no more than an hour.
+    let (mut store, player) = opened(&(opening() + &throttled.repeat(6 * 4))).await;
+    let before = Instant::now();
+    for _ in 0..6 {
+        look(&mut store, anew("INBOX")).await.unwrap_err();
+    }
+    assert_eq!(before.elapsed().as_secs(), 3600);
+    finish(store, player).await;
+
     let script = opening()
         + "C: a1 SELECT \"INBOX\"\nC: a2 UID FETCH 1:* (FLAGS)\n\
            S: a1 BAD Request is throttled. Suggested Backoff Time: 5000 milliseconds\nS: * BYE Connection closed. 14\nhang up\n";
