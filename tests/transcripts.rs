@@ -1184,7 +1184,8 @@ async fn s008_s074_what_was_modified_is_told_apart() {
                  S: * 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (60))\nS: * 2 FETCH (UID 2 FLAGS (\\Flagged))\n\
                  S: a1 {status} [MODIFIED 2,9] conditional\nS: a2 OK done\n\
                  C: b1 UID STORE 1,3 -FLAGS (\\Draft)\nS: * 1 FETCH (UID 1 FLAGS (\\Seen Kept))\nS: b1 OK done\n\
-                 C: c1 UID FETCH 3,8 (FLAGS)\nS: * 8 FETCH (FLAGS (\\Answered) UID 8)\nS: c1 OK done\n{retry}"
+                 C: c1 UID FETCH 3,8 (FLAGS)\nS: * 8 FETCH (FLAGS (\\Answered) UID 8)\nS: c1 OK done\n{retry}\
+                 C: d1 UID SEARCH RETURN (ALL) UID 3\nS: * ESEARCH (TAG \"d1\") UID\nS: d1 OK done\n"
             ),
         );
         let (mut store, player) = opened(&script).await;
@@ -1197,6 +1198,20 @@ async fn s008_s074_what_was_modified_is_told_apart() {
         assert_eq!(stored.len(), 4);
         finish(store, player).await;
     }
+}
+
+/// `quirks`: missing-from-ok. Whoever is believed to be gone has no flags to be agreed on any more.
+#[tokio::test]
+async fn a_message_of_which_no_flags_are_told_is_not_gone_for_that() {
+    let script = select(
+        "7",
+        "C: a1 UID STORE 3 +FLAGS (\\Seen)\nS: a1 OK done\nC: a2 UID FETCH 3 (FLAGS)\nS: a2 OK done\n\
+         C: a3 UID SEARCH RETURN (ALL) UID 3\nS: * ESEARCH (TAG \"a3\") UID ALL 3\nS: a3 OK done\n",
+    );
+    let (mut store, player) = opened(&script).await;
+    let error = store.store_flags(&scope("x", 7), &[(uids(&[3]), change("\\Seen", ""))], None).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Protocol, Reach::Mailbox), "{error}");
+    finish(store, player).await;
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@
 //! | highestmodseq-without-condstore | Yahoo 2020: HIGHESTMODSEQ, but no CHANGEDSINCE | only the capability counts (`observe`) |
 //! | lower-than-asked | all, by RFC 3501 §6.4.8; Cyrus 3.10: `n:*` is answered with a lower UID | what was not asked for is not taken (`fetch`), what is known is not new (`observe`) |
 //! | sets-in-order | QQ, 163, 2025: sets that go down are BAD | ours go up |
-//! | missing-from-ok | Exchange, Gmail, 2026: a message is missing from an OK and is there | it is searched for and asked for again before it is gone (`fetch`) |
+//! | missing-from-ok | Exchange, Gmail, 2026: a message is missing from an OK and is there | it is searched for and asked for again before it is gone (`fetch`, `fingerprint`, `store_flags`) |
 //! | listed-but-not-given | Exchange, Microsoft 365: nothing is given for an item of the calendar | named, and the others go on (`fetch`) |
 //! | unavailable-for-ever | Yahoo 2016: some messages are UNAVAILABLE each time they are asked for | named, where others come (`fetch`) |
 //! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |

@@ -79,6 +79,13 @@ impl ImapStore {
         let reported: UidSet = reports.flags.keys().copied().collect();
         let unreported = asked.difference(&reported).difference(&reports.modified).difference(&reports.vanished);
         self.ask_flags(&unreported, &mut reports).await?;
+        // One that is missing from an OK may be gone, or kept back (`quirks`: missing-from-ok): its flags are not what was
+        // wanted until somebody has seen them.
+        let missing = unreported.difference(&reports.flags.keys().copied().collect()).difference(&reports.vanished);
+        if let Some(uid) = self.still_there(&missing).await?.first() {
+            let text = format!("the server lists UID {uid} of {}, but does not tell its flags", self.selected_name());
+            return Err(Error::mailbox(Cause::Protocol, text));
+        }
         Ok(asked
             .iter()
             .map(|uid| {
