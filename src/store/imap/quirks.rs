@@ -131,8 +131,8 @@ impl Quirks {
     const LINE_LIMIT: usize = 8000;
     /// Exchange and Microsoft 365 (2016 to 2026) answer lines above 4096 octets with "Command Argument Error. 12".
     const LINE_LIMIT_OF_MICROSOFT: usize = 3800;
-    /// Yahoo (2024) asks for lines of at most 1000 octets.
-    const LINE_LIMIT_OF_YAHOO: usize = 900;
+    /// Yahoo (2024) asks for lines of at most 1000 octets; what asks for headers takes more than 100 of them beside the set.
+    const LINE_LIMIT_OF_YAHOO: usize = 800;
 
     /// What is known of a server by the name it gives itself and by what only it offers, before it has shown anything.
     pub(super) fn of(server: &str, capabilities: &Capabilities) -> Quirks {
