@@ -381,7 +381,7 @@ impl Outcome {
 }
 
 /// Whether a refusal may be about what stands before the message, and not about the message or the mailbox. A server that
-/// has lost its way may have stored the message all the same (RFC 5530, SERVERBUG, CORRUPTION): another run looks first.
+/// has lost its way may have stored the message all the same (RFC 5530, SERVERBUG, CORRUPTION), and nothing is gained by sending it again.
 fn may_be_for_flags_or_date(completion: &Completion) -> bool {
     !completion.is_ok()
         && completion.backoff().is_none()

@@ -133,9 +133,8 @@ impl ImapStore {
         }
     }
 
-    /// From here on, this session lists every message.
+    /// From here on, this session lists every message (`quirks`: no-select-parameter).
     fn do_without_mod_sequences(&mut self) {
-        self.quirks.no_select_parameter = true;
         self.profile.method = Method::Full;
         self.profile.reason = "the server offers CONDSTORE, but refuses to select with it".to_owned();
     }

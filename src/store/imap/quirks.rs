@@ -107,8 +107,6 @@ pub(super) struct Quirks {
     pub(super) garbled_mailbox_ids: bool,
     /// SELECT does not tell UIDNEXT (Courier 5.0, 2026; seznam.cz). STATUS is asked for it right before.
     pub(super) no_uid_next: bool,
-    /// SELECT with a parameter is BAD although CONDSTORE is offered (iCloud, 2019). Every message is listed then.
-    pub(super) no_select_parameter: bool,
     /// LIST with RETURN is refused (Proton Bridge 2023) or answered with nothing at all (Strato 2025).
     pub(super) no_list_return: bool,
     /// LSUB is refused (Microsoft 365 in its IMAP4rev2 mode, 2025). Subscriptions are left alone then.
@@ -150,7 +148,6 @@ impl Quirks {
             no_closed: false,
             garbled_mailbox_ids: server.starts_with("Cyrus"),
             no_uid_next: is_courier,
-            no_select_parameter: false,
             no_list_return: false,
             no_lsub: false,
             frozen_view: is_courier,
