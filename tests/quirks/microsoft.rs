@@ -110,6 +110,23 @@ async fn a_suggested_pause_is_kept() {
     finish(store, player).await;
 }
 
+/// `quirks`: throttled. Keywords that are put off are not refused.
+#[tokio::test(start_paused = true)]
+async fn a_keyword_is_stored_after_the_pause() {
+    let store = |answer: &str| format!("C: b1 UID STORE 6 +FLAGS ($MDNSent)\n{answer}");
+    let script = opening()
+        + "C: a1 SELECT \"INBOX\"\n"
+        + &mailbox(1, 14, 7)
+        + "S: a1 OK done\n"
+        + &store("S: b1 NO Request is throttled. Suggested Backoff Time: 5000 milliseconds\n")
+        + &store("S: * 1 FETCH (FLAGS ($MDNSent) UID 6)\nS: b1 OK done\n");
+    let (mut store, player) = opened(&script).await;
+    let change = FlagChange { add: FlagSet::parse("$MDNSent"), remove: FlagSet::new() };
+    let stored = store.store_flags(&scope("INBOX", 14), &[(uids(&[6]), change)], None).await.unwrap();
+    assert_eq!(stored[&uid(6)], Stored::Flags(FlagSet::parse("$MDNSent")));
+    finish(store, player).await;
+}
+
 /// `quirks`: throttled. A move is not tried twice, but what goes before it is.
 #[tokio::test(start_paused = true)]
 async fn a_move_is_said_after_the_pause() {

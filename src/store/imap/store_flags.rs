@@ -101,12 +101,12 @@ impl ImapStore {
     }
 
     /// Carries changes out. Where a server refuses a keyword it refuses the whole command
-    /// (RFC 9051 §6.4.6); the flags that every mailbox keeps are tried alone then.
+    /// (RFC 9051 §6.4.6); the flags that every mailbox keeps are tried alone then. What is put off is no matter of keywords.
     async fn apply(&mut self, changes: Vec<Change>, reports: &mut Reports<'_>) -> Result<(), Error> {
         let mut again = Vec::new();
         for (change, refusal) in self.try_changes(changes, reports).await? {
             let system = change.flags.filtered(|flag| !matches!(flag, Flag::Keyword(_)));
-            if system == change.flags {
+            if system == change.flags || refusal.backoff().is_some() {
                 return self.check(&refusal, "to change flags");
             }
             if !system.is_empty() {
