@@ -241,7 +241,11 @@ impl ImapStore {
         if self.profile.method == Method::Qresync {
             self.quirks.no_closed |= looks.iter().flatten().any(|look| look.border == Border::Awaited);
         }
-        self.quirks.no_uid_next |= looks.iter().flatten().any(Look::lacks_uid_next);
+        if looks.iter().flatten().any(Look::lacks_uid_next) {
+            self.quirks.no_uid_next = true;
+            // That is how a Courier is known that does not greet by its name, as behind a tunnel.
+            self.quirks.frozen_view = true;
+        }
         self.appended = false;
         self.kept_keywords = match last.and_then(|(at, _)| looks.get(at)) {
             Some(Ok(look)) => look.selected.kept_flags(),
