@@ -1274,10 +1274,7 @@ async fn without_uidplus_nothing_is_expunged_that_a_search_does_not_find() {
     for (what, script, expected) in [
         (
             "it finds nothing",
-            asked(&bears("\\Deleted"))
-                + "C: e UID STORE 4:5 -FLAGS (\\Deleted)\n"
-                + &bears("")
-                + "S: e OK done\n",
+            asked(&bears("\\Deleted")) + "C: e UID STORE 4:5 -FLAGS (\\Deleted)\n" + &bears("") + "S: e OK done\n",
             Err(Cause::Protocol),
         ),
         (

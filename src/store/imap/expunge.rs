@@ -48,7 +48,9 @@ impl ImapStore {
                 if overlooked {
                     // A search that does not find ours does not find others' either.
                     let name = self.selected_name();
-                    let text = format!("the server does not find all that is marked as deleted in {name}; nothing was expunged");
+                    let text = format!(
+                        "the server does not find all that is marked as deleted in {name}; nothing was expunged"
+                    );
                     return Err(Error::mailbox(Cause::Protocol, text));
                 }
                 if !others.is_empty() {

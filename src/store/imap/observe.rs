@@ -229,7 +229,9 @@ impl ImapStore {
                 // messages are on their way may count what none of them shows.
                 (
                     Step::Fetch | Step::Search,
-                    Reply::Untagged(Response::Untagged { code: Some(Code::UidNext(_) | Code::HighestModSeq(_)), .. }),
+                    Reply::Untagged(Response::Untagged {
+                        code: Some(Code::UidNext(_) | Code::HighestModSeq(_)), ..
+                    }),
                 ) => {}
                 (Step::Fetch | Step::Search, Reply::Untagged(response)) => look.take(response),
                 (Step::Fetch, Reply::Done(completion)) => look.fetched(completion),
