@@ -244,8 +244,8 @@ impl ImapStore {
             self.quirks.no_closed |= looks.iter().flatten().any(|look| look.border == Border::Awaited);
         }
         if looks.iter().flatten().any(Look::lacks_uid_next) {
+            // Courier is known by this where a tunnel hides its greeting.
             self.quirks.no_uid_next = true;
-            // That is how a Courier is known that does not greet by its name, as behind a tunnel.
             self.quirks.frozen_view = true;
         }
         self.appended = false;
