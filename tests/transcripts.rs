@@ -304,6 +304,28 @@ async fn a_verb_that_was_broken_off_ends_the_session() {
 const LIST: &str = "C: l1 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))\n";
 
 #[tokio::test]
+async fn what_could_not_be_closed_is_closed_before_the_next_listing() {
+    let listed = |tag: &str, answer: &str| {
+        format!(
+            "C: {tag}1 UNSELECT\nC: {tag}2 LIST \"\" \"*\"\nC: {tag}3 LSUB \"\" \"*\"\nS: {tag}1 {answer}\nS: {tag}2 OK done\n\
+             S: {tag}3 OK done\n"
+        )
+    };
+    let script = "C: s1 SELECT \"x\"\nC: s2 UID FETCH 1:* (FLAGS)\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] ok\n\
+         S: * OK [UIDNEXT 9] ok\nS: s1 OK done\nS: s2 OK done\n"
+        .to_owned()
+        + &listed("a", "BAD not now")
+        + &listed("b", "OK done")
+        + "C: d2 LIST \"\" \"*\"\nC: d3 LSUB \"\" \"*\"\nS: d2 OK done\nS: d3 OK done\n";
+    let (mut store, player) = opened_plainly("UNSELECT", &script).await;
+    store.observe(&[anew("x")]).await.unwrap().remove(0).unwrap();
+    for _ in 0..3 {
+        store.mailboxes().await.unwrap();
+    }
+    finish(store, player).await;
+}
+
+#[tokio::test]
 async fn a_listing_says_what_there_is() {
     let script = format!(
         "{LIST}S: * LIST (\\HasNoChildren \\Subscribed) \"/\" inbox\n\
@@ -613,6 +635,65 @@ async fn a_server_that_does_not_close_mailboxes_is_made_to() {
     let seen = store.observe(&[since("x", 1, 1, 90), since("y", 2, 1, 90)]).await.unwrap();
     let seen: Vec<String> = seen.into_iter().map(|seen| messages(&seen.unwrap())).collect();
     assert_eq!(seen, ["", "5:\\Seen"]);
+    finish(store, player).await;
+}
+
+/// What is told while messages are listed is of a moment that no message was listed at.
+#[tokio::test]
+async fn numbers_that_move_on_while_messages_are_listed_are_not_remembered() {
+    let script = "C: a1 SELECT \"x\" (CONDSTORE)\nC: a2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\nC: a3 UID SEARCH ALL\n\
+         S: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: * OK [UIDNEXT 9] ok\nS: * OK [HIGHESTMODSEQ 95] ok\nS: a1 OK done\n\
+         S: a2 OK done\nS: * SEARCH 4\nS: * 2 EXISTS\nS: * OK [UIDNEXT 10] ok\nS: * OK [HIGHESTMODSEQ 96] ok\nS: a3 OK done\n";
+    let (mut store, player) = opened_plainly("CONDSTORE UNSELECT", script).await;
+    let status = store.observe(&[since("x", 7, 9, 90)]).await.unwrap().remove(0).unwrap().status;
+    assert_eq!((status.uid_next, status.highest_modseq, status.messages), (uid(9), ModSeq::new(95), 1));
+    finish(store, player).await;
+}
+
+/// Any response may come at any time (RFC 9051 §5.3).
+#[tokio::test]
+async fn uid_next_is_that_of_the_mailbox_that_was_asked_for() {
+    let script = "C: a1 SELECT \"x\"\nC: a2 UID FETCH 1:* (FLAGS)\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: a1 OK done\n\
+         S: a2 OK done\nC: b0 UNSELECT\nC: b1 STATUS \"x\" (UIDNEXT UIDVALIDITY)\nC: b2 SELECT \"x\"\n\
+         C: b3 UID FETCH 1:* (FLAGS)\nS: b0 OK done\nS: * STATUS x (UIDNEXT 9)\nS: * STATUS y (UIDNEXT 99)\nS: b1 OK done\n\
+         S: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] ok\nS: b2 OK done\nS: b3 OK done\n";
+    let (mut store, player) = opened_plainly("UNSELECT", script).await;
+    let seen = store.observe(&[anew("x")]).await.unwrap().remove(0).unwrap();
+    assert_eq!(seen.status.uid_next, uid(9));
+    finish(store, player).await;
+}
+
+/// What is said of the mailbox that is still open is not taken for said of the next one.
+#[tokio::test]
+async fn an_unselect_that_is_refused_is_no_border() {
+    let listed = |n: u32, tag: &str, lines: &str| {
+        format!(
+            "{lines}S: * 1 EXISTS\nS: * OK [UIDVALIDITY {n}] ok\nS: * OK [UIDNEXT 9] ok\nS: * OK [HIGHESTMODSEQ 95] ok\n\
+             S: {tag}1 OK done\nS: {tag}2 OK done\nS: * SEARCH 5\nS: {tag}3 OK done\n"
+        )
+    };
+    let asked = |tag: &str, name: &str| {
+        format!(
+            "C: {tag}1 SELECT \"{name}\" (CONDSTORE)\nC: {tag}2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\n\
+             C: {tag}3 UID SEARCH ALL\n"
+        )
+    };
+    let flagged = "S: * 1 FETCH (UID 5 FLAGS (\\Deleted))\n";
+    let script = asked("a", "x")
+        + "C: b0 UNSELECT\n"
+        + &asked("b", "y")
+        + &listed(1, "a", "")
+        + "S: b0 BAD not now\n"
+        + &listed(2, "b", flagged)
+        + "C: d0 UNSELECT\n"
+        + &asked("d", "y")
+        + flagged
+        + "S: d0 OK done\n"
+        + &listed(2, "d", "");
+    let (mut store, player) = opened_plainly("CONDSTORE UNSELECT", &script).await;
+    let seen = store.observe(&[since("x", 1, 9, 90), since("y", 2, 9, 90)]).await.unwrap();
+    let seen: Vec<_> = seen.into_iter().map(|seen| seen.map(|seen| messages(&seen))).collect();
+    assert_eq!(seen, [Ok(String::new()), Ok(String::new())]);
     finish(store, player).await;
 }
 
@@ -1109,7 +1190,8 @@ async fn s008_s074_what_was_modified_is_told_apart() {
                  S: * 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (60))\nS: * 2 FETCH (UID 2 FLAGS (\\Flagged))\n\
                  S: a1 {status} [MODIFIED 2,9] conditional\nS: a2 OK done\n\
                  C: b1 UID STORE 1,3 -FLAGS (\\Draft)\nS: * 1 FETCH (UID 1 FLAGS (\\Seen Kept))\nS: b1 OK done\n\
-                 C: c1 UID FETCH 3,8 (FLAGS)\nS: * 8 FETCH (FLAGS (\\Answered) UID 8)\nS: c1 OK done\n{retry}"
+                 C: c1 UID FETCH 3,8 (FLAGS)\nS: * 8 FETCH (FLAGS (\\Answered) UID 8)\nS: c1 OK done\n{retry}\
+                 C: d1 UID SEARCH RETURN (ALL) UID 3\nS: * ESEARCH (TAG \"d1\") UID\nS: d1 OK done\n"
             ),
         );
         let (mut store, player) = opened(&script).await;
@@ -1122,6 +1204,20 @@ async fn s008_s074_what_was_modified_is_told_apart() {
         assert_eq!(stored.len(), 4);
         finish(store, player).await;
     }
+}
+
+/// `quirks`: missing-from-ok. Whoever is believed to be gone has no flags to be agreed on any more.
+#[tokio::test]
+async fn a_message_of_which_no_flags_are_told_is_not_gone_for_that() {
+    let script = select(
+        "7",
+        "C: a1 UID STORE 3 +FLAGS (\\Seen)\nS: a1 OK done\nC: a2 UID FETCH 3 (FLAGS)\nS: a2 OK done\n\
+         C: a3 UID SEARCH RETURN (ALL) UID 3\nS: * ESEARCH (TAG \"a3\") UID ALL 3\nS: a3 OK done\n",
+    );
+    let (mut store, player) = opened(&script).await;
+    let error = store.store_flags(&scope("x", 7), &[(uids(&[3]), change("\\Seen", ""))], None).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Protocol, Reach::Mailbox), "{error}");
+    finish(store, player).await;
 }
 
 #[tokio::test]
@@ -1167,6 +1263,51 @@ async fn nothing_is_expunged_where_nothing_could_be_marked() {
     let (mut store, player) = opened(&script).await;
     let error = store.expunge(&scope("x", 7), &uids(&[1]), None).await.unwrap_err();
     assert_eq!(error.cause, Cause::NoPermission, "{error}");
+    finish(store, player).await;
+}
+
+/// EXPUNGE takes whatever is marked: it is not said where the server does not show who that is.
+#[tokio::test]
+async fn without_uidplus_nothing_is_expunged_that_a_search_does_not_find() {
+    let looked = |tag: &str, found: &str| {
+        format!(
+            "C: {tag}1 NOOP\nS: {tag}1 OK done\nC: {tag}2 UID SEARCH DELETED\nS: * SEARCH{found}\nS: {tag}2 OK done\n"
+        )
+    };
+    let marked = "C: b UID STORE 4:5 +FLAGS.SILENT (\\Deleted)\nS: b OK done\n";
+    let asked = |lines: &str| format!("C: d UID FETCH 4:5 (FLAGS)\n{lines}S: d OK done\n");
+    let bears = |flags: &str| format!("S: * 1 FETCH (UID 4 FLAGS ({flags}))\nS: * 2 FETCH (UID 5 FLAGS ({flags}))\n");
+    for (what, script, expected) in [
+        (
+            "it finds nothing",
+            asked(&bears("\\Deleted")) + "C: e UID STORE 4:5 -FLAGS (\\Deleted)\n" + &bears("") + "S: e OK done\n",
+            Err(Cause::Protocol),
+        ),
+        (
+            "there is nothing to find",
+            asked(&bears("")) + "C: e UID SEARCH UID 4:5\nS: * SEARCH 4 5\nS: e OK done\n",
+            Ok(Expunged::AllBut(uids(&[4, 5]))),
+        ),
+        (
+            "all were gone",
+            asked("") + "C: e UID SEARCH UID 4:5\nS: * SEARCH\nS: e OK done\n",
+            Ok(Expunged::AllBut(uids(&[]))),
+        ),
+    ] {
+        let script = select("7", &(looked("a", "") + marked + &looked("c", "") + &script));
+        let (mut store, player) = opened_plainly("UNSELECT", &script).await;
+        let expunged = store.expunge(&scope("x", 7), &uids(&[4, 5]), None).await;
+        assert_eq!(expunged.map_err(|error| error.cause), expected, "{what}");
+        finish(store, player).await;
+    }
+}
+
+#[tokio::test]
+async fn without_uidplus_marks_are_looked_for_in_what_the_server_has_told() {
+    let script = select("7", "C: a1 NOOP\nS: a1 NO [SERVERBUG] not now\n");
+    let (mut store, player) = opened_plainly("UNSELECT", &script).await;
+    let error = store.expunge(&scope("x", 7), &uids(&[1]), None).await.unwrap_err();
+    assert_eq!((error.cause, error.reach), (Cause::Refused, Reach::Mailbox), "{error}");
     finish(store, player).await;
 }
 
@@ -1404,6 +1545,16 @@ async fn opened(script: &str) -> (ImapStore, Player) {
 
 async fn opened_with(capabilities: &str, script: &str) -> (ImapStore, Player) {
     let (stream, player) = play(&(opening(capabilities) + script));
+    (connect_over(stream, &tunnel()).await.unwrap(), player)
+}
+
+/// The same without QRESYNC, and with no more than these capabilities.
+async fn opened_plainly(capabilities: &str, script: &str) -> (ImapStore, Player) {
+    let opening = format!(
+        "S: * PREAUTH [CAPABILITY IMAP4rev1 {capabilities}] ready\nC: e1 LIST \"\" \"\"\n\
+         S: * LIST (\\Noselect) \"/\" \"\"\nS: e1 OK done\n"
+    );
+    let (stream, player) = play(&(opening + script));
     (connect_over(stream, &tunnel()).await.unwrap(), player)
 }
 

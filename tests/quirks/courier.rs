@@ -54,6 +54,29 @@ async fn uid_next_is_asked_for_and_mailboxes_are_closed_by_a_select_that_fails()
     finish(store, player).await;
 }
 
+/// `quirks`: frozen-view. Behind a tunnel it greets with "Ready." alone, and is known by what it does not say.
+#[tokio::test]
+async fn a_courier_without_its_name_gives_no_invented_message_for_mail() {
+    const INVENTED: &str = "From: System Administrator <root@localhost>\r\nSubject: message unavailable\r\n\r\n\
+         This message is no longer available on the server.\r\n";
+    let invented = format!(
+        "S: * 1 FETCH (UID 8 FLAGS () INTERNALDATE \"{DATE}\" RFC822.SIZE 9 BODY[] {{{}}}\nS> {}\nS: )\nS: f OK done\n",
+        INVENTED.len(),
+        INVENTED.escape_default()
+    );
+    let script = login("Ready.", CAPABILITIES)
+        + "C: n1 NAMESPACE\nS: * NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\nS: n1 OK done\n\
+           C: b SELECT \"INBOX\"\nC: c UID FETCH 1:* (FLAGS)\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] Ok\nS: b OK done\n\
+           S: * 1 FETCH (UID 8 FLAGS ())\nS: c OK done\n"
+        + &look_at(Before::Mailbox, "INBOX", 1, 9, "S: * 1 FETCH (UID 8 FLAGS ())\n")
+        + &format!("C: d NOOP\nS: d OK done\nC: f UID FETCH 8 {ITEMS}\n{invented}")
+        + "C: g NOOP\nC: h UID SEARCH UID 8\nS: * 1 EXPUNGE\nS: g OK done\nS: * SEARCH\nS: h OK done\n";
+    let (mut store, player) = opened(&script).await;
+    assert_eq!(look(&mut store, anew("INBOX")).await.unwrap(), "8: else gone");
+    assert!(fetch(&mut store, &scope("INBOX", 7), &uids(&[8])).await.unwrap().is_empty());
+    finish(store, player).await;
+}
+
 /// `quirks`: fetch-of-zero (2004), frozen-view, full-without-code.
 #[tokio::test]
 async fn the_view_is_refreshed_and_numbers_of_messages_do_not_matter() {

@@ -66,6 +66,36 @@ async fn a_select_without_parameter_will_do() {
     finish(store, player).await;
 }
 
+/// `quirks`: no-select-parameter. Mailboxes that were asked about together are asked again together.
+#[tokio::test]
+async fn all_that_were_asked_with_a_parameter_are_asked_without() {
+    let asked = |tag: &str, mailbox: &str, parameter: &str| {
+        format!("C: {tag}1 SELECT \"{mailbox}\"{parameter}\nC: {tag}2 UID FETCH 1:* (FLAGS)\n")
+    };
+    let refused = |tag: &str| format!("S: {tag}1 BAD Parse Error (at position 15)\nS: {tag}2 BAD Invalid state\n");
+    let seen = |tag: &str, uid_validity: u32| {
+        mailbox(1, uid_validity, 20) + &format!("S: {tag}1 OK done\nS: * 1 FETCH (UID 3 FLAGS ())\nS: {tag}2 OK done\n")
+    };
+    let script = opening()
+        + &asked("a", "x", " (CONDSTORE)")
+        + "C: b0 UNSELECT\n"
+        + &asked("b", "y", " (CONDSTORE)")
+        + &refused("a")
+        + "S: b0 OK done\n"
+        + &refused("b")
+        + &asked("d", "x", "")
+        + "C: e0 UNSELECT\n"
+        + &asked("e", "y", "")
+        + &seen("d", 7)
+        + "S: e0 OK done\n"
+        + &seen("e", 8);
+    let (mut store, player) = opened(&script).await;
+    for looked in store.observe(&[anew("x"), anew("y")]).await.unwrap() {
+        assert_eq!(looked.map(|seen| shown(&seen)), Ok("3: else gone".to_owned()));
+    }
+    finish(store, player).await;
+}
+
 /// `quirks`: esearch-in-part. Messages that were found and not named are not gone.
 #[tokio::test]
 async fn a_search_that_names_nothing_proves_nothing() {

@@ -149,6 +149,15 @@ async fn patience_has_an_end() {
     assert_eq!(before.elapsed().as_secs(), 3 * 300);
     finish(store, player).await;
 
+    // All its pauses together take no more than an hour.
+    let (mut store, player) = opened(&(opening() + &throttled.repeat(6 * 4))).await;
+    let before = Instant::now();
+    for _ in 0..6 {
+        look(&mut store, anew("INBOX")).await.unwrap_err();
+    }
+    assert_eq!(before.elapsed().as_secs(), 3600);
+    finish(store, player).await;
+
     let script = opening()
         + "C: a1 SELECT \"INBOX\"\nC: a2 UID FETCH 1:* (FLAGS)\n\
            S: a1 BAD Request is throttled. Suggested Backoff Time: 5000 milliseconds\nS: * BYE Connection closed. 14\nhang up\n";
@@ -219,5 +228,42 @@ async fn keywords_that_are_not_kept_are_known() {
     let seen = store.observe(&[since("INBOX", 14, 7, 0)]).await.unwrap().remove(0).unwrap();
     assert_eq!(shown(&seen), "6:\\Seen $MDNSent else gone");
     assert!(!seen.permanent_flags.holds(&Flag::parse("$Forwarded").unwrap()));
+    finish(store, player).await;
+}
+
+/// `quirks`: throttled. Keywords that are put off are not refused.
+#[tokio::test(start_paused = true)]
+async fn a_keyword_is_stored_after_the_pause() {
+    let store = |answer: &str| format!("C: b1 UID STORE 6 +FLAGS ($MDNSent)\n{answer}");
+    let script = opening()
+        + "C: a1 SELECT \"INBOX\"\n"
+        + &mailbox(1, 14, 7)
+        + "S: a1 OK done\n"
+        + &store("S: b1 NO Request is throttled. Suggested Backoff Time: 5000 milliseconds\n")
+        + &store("S: * 1 FETCH (FLAGS ($MDNSent) UID 6)\nS: b1 OK done\n");
+    let (mut store, player) = opened(&script).await;
+    let change = FlagChange { add: FlagSet::parse("$MDNSent"), remove: FlagSet::new() };
+    let stored = store.store_flags(&scope("INBOX", 14), &[(uids(&[6]), change)], None).await.unwrap();
+    assert_eq!(stored[&uid(6)], Stored::Flags(FlagSet::parse("$MDNSent")));
+    finish(store, player).await;
+}
+
+/// `quirks`: throttled. A move is not tried twice, but what goes before it is.
+#[tokio::test(start_paused = true)]
+async fn a_move_is_said_after_the_pause() {
+    let throttled = "NO Request is throttled. Suggested Backoff Time: 5000 milliseconds";
+    let script = opening()
+        + &format!("C: a1 SELECT \"INBOX\"\nS: a1 {throttled}\nC: a1 SELECT \"INBOX\"\n")
+        + &mailbox(1, 14, 7)
+        + &format!("S: a1 OK done\nC: b1 UID MOVE 6 \"x\"\nS: b1 {throttled}\n")
+        + "C: b2 LIST \"\" \"x\"\nS: * LIST () \"/\" x\nS: b2 OK done\n"
+        + "C: b1 UID MOVE 6 \"x\"\nS: * OK [COPYUID 15 6 1] Moved\nS: * 1 EXPUNGE\nS: b1 OK done\n";
+    let (mut store, player) = opened(&script).await;
+    let (from, to) = (scope("INBOX", 14), scope("x", 15));
+    let before = Instant::now();
+    let relocated = store.relocate(&from, &uids(&[6]), &to).await.unwrap();
+    assert_eq!((relocated.refused, before.elapsed().as_secs()), (uids(&[6]), 5));
+    let relocated = store.relocate(&from, &uids(&[6]), &to).await.unwrap();
+    assert_eq!((relocated.gone, before.elapsed().as_secs()), (uids(&[6]), 10));
     finish(store, player).await;
 }

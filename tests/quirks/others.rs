@@ -131,6 +131,34 @@ async fn a_search_may_be_answered_in_any_form() {
     }
 }
 
+/// What was taken was taken, whatever is refused afterwards; and what a server lost its way with is not sent twice.
+#[tokio::test]
+async fn keywords_that_cannot_be_looked_for_cost_no_message() {
+    let append = |answer: &str| {
+        format!("C: b1 APPEND \"INBOX\" (\\Seen a) \"{DATE}\" {{1}}\nS: + go\nC> x\nC+ \nS: b1 {answer}\n")
+    };
+    let look = "C: b2 NOOP\nS: b2 OK done\nC: b3 UID FETCH 1 (FLAGS)\nS: b3 NO not now\n";
+    for (script, expected) in [
+        (append("OK [APPENDUID 7 1] done") + look, "At 1 \\Seen"),
+        (append("NO [SERVERBUG] the index is broken"), "Refused"),
+    ] {
+        let script = login("ready", "NAMESPACE UIDPLUS UNSELECT")
+            + "C: n1 NAMESPACE\nS: * NAMESPACE ((\"\" \"/\")) NIL NIL\nS: n1 OK done\nC: a1 SELECT \"INBOX\"\n"
+            + &mailbox(0, 7, 1)
+            + "S: a1 OK done\n"
+            + &script;
+        let (mut store, player) = opened(&script).await;
+        let one = Message { flags: FlagSet::parse("\\Seen a"), ..message(b"x") };
+        let became = match store.append(&scope("INBOX", 7), vec![one]).await.unwrap().remove(0) {
+            Appended::At { uid, flags } => format!("At {uid} {flags}"),
+            Appended::Somewhere => "Somewhere".to_owned(),
+            Appended::Refused(_) => "Refused".to_owned(),
+        };
+        assert_eq!(became, expected);
+        finish(store, player).await;
+    }
+}
+
 /// `quirks`: keywords-dropped (UW imapd 2010). What nobody has seen kept is looked for; what was, is believed.
 #[tokio::test]
 async fn keywords_are_those_that_arrived() {

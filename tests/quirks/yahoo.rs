@@ -57,18 +57,28 @@ async fn a_message_gets_the_line_end_that_the_server_insists_on() {
 async fn no_command_is_longer_than_a_thousand_octets() {
     let every_other: UidSet = (1..=1000).map(|n| uid(2 * n)).collect();
     let mut script = String::new();
-    for set in every_other.split(900 - "\\Seen".len()) {
+    for set in every_other.split(800 - "\\Seen".len()) {
         script += &format!("C: b1 UID STORE {set} -FLAGS (\\Seen)\n");
         for uid in set.iter() {
             script += &format!("S: * 1 FETCH (UID {uid} FLAGS ())\n");
         }
         script += "S: b1 OK UID STORE completed\n";
     }
-    assert!(script.lines().filter(|line| line.starts_with("C: ")).all(|line| line.len() < 1000));
+    let sets = every_other.split(800);
+    for set in &sets {
+        const HEADER: &str = "BODY.PEEK[HEADER.FIELDS (DATE FROM MESSAGE-ID SUBJECT TO)]";
+        script += &format!("C: d1 UID FETCH {set} (INTERNALDATE RFC822.SIZE {HEADER})\nS: d1 OK UID FETCH completed\n");
+    }
+    for set in &sets {
+        script += &format!("C: e1 UID SEARCH UID {set}\nS: * SEARCH\nS: e1 OK UID SEARCH completed\n");
+    }
+    // The tags of the client are longer than those of the script.
+    assert!(script.lines().filter(|line| line.starts_with("C: ")).all(|line| line.len() < 990));
     let (mut store, player) = opened(&selected(2000, &script)).await;
     let change = FlagChange { add: FlagSet::new(), remove: FlagSet::parse("\\Seen") };
-    let stored = store.store_flags(&scope("INBOX", 7), &[(every_other, change)], None).await.unwrap();
+    let stored = store.store_flags(&scope("INBOX", 7), &[(every_other.clone(), change)], None).await.unwrap();
     assert_eq!(stored.len(), 1000);
+    assert!(store.fingerprints(&scope("INBOX", 7), &every_other).await.unwrap().is_empty());
     finish(store, player).await;
 }
 

@@ -1,7 +1,7 @@
 //! Appending messages: many in one command where the server takes that (MULTIAPPEND, RFC 3502), one after the other
 //! where it does not, and large ones as they flow by.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -138,8 +138,11 @@ impl ImapStore {
         if doubtful.is_empty() {
             return Ok(());
         }
-        self.select(scope).await?;
-        let reported = self.flags_of(&doubtful).await?;
+        let reported = match self.look_back(scope, &doubtful).await {
+            // Where the messages are is known all the same; of their keywords, none was seen kept.
+            Err(error) if error.reach < Reach::Side => BTreeMap::new(),
+            reported => reported?,
+        };
         for appended in appended {
             let Appended::At { uid, flags } = appended else { continue };
             let unproven = unproven(flags, &self.kept_keywords);
@@ -151,6 +154,12 @@ impl ImapStore {
             self.kept_keywords = self.kept_keywords.union(&kept);
         }
         Ok(())
+    }
+
+    /// The flags of messages that have just been appended.
+    async fn look_back(&mut self, scope: &UidScope, uids: &UidSet) -> Result<BTreeMap<Uid, FlagSet>, Error> {
+        self.select(scope).await?;
+        self.flags_of(uids).await
     }
 
     /// The largest message that the mailbox takes, in octets: the same for all, or told for each by STATUS (RFC 7889 §2).
@@ -371,10 +380,12 @@ impl Outcome {
     }
 }
 
-/// Whether a refusal may be about what stands before the message, and not about the message or the mailbox.
+/// Whether a refusal may be about what stands before the message, and not about the message or the mailbox. A server that
+/// has lost its way may have stored the message all the same (RFC 5530, SERVERBUG, CORRUPTION), and nothing is gained by sending it again.
 fn may_be_for_flags_or_date(completion: &Completion) -> bool {
     !completion.is_ok()
         && completion.backoff().is_none()
+        && !["SERVERBUG", "CORRUPTION"].iter().any(|code| completion.has_code(code))
         && matches!(refusal(completion, 0).cause, Cause::Refused | Cause::CannotHold)
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::capability::Literals;
 use super::endpoint::{Speaker, WireTrace};
@@ -32,6 +32,10 @@ const OUTBOX_LIMIT: usize = 64 * 1024;
 
 /// Most octets of responses that are kept because they came while a command was still being written.
 const EARLY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How long a server is left alone in one session, all its pauses together: beyond that, what it refuses stays refused
+/// until the next run.
+const REST_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// How many octets of commands may be unanswered before the next one waits. A server that reads no further while it
 /// answers keeps them in the buffers of the system, which hold more than this.
@@ -56,6 +60,8 @@ pub(super) struct Connection {
     leaving: bool,
     /// Until when the server asked to be left alone (`quirks`: throttled).
     pause: Option<Instant>,
+    /// How long it was left alone so far.
+    rested: Duration,
     /// Whether an ALERT is the server's, and not anybody's who sits between us (RFC 9051 §11.3).
     heeds_alerts: bool,
     patience: Duration,
@@ -146,6 +152,7 @@ impl Connection {
             awaits_go: false,
             leaving: false,
             pause: None,
+            rested: Duration::ZERO,
             heeds_alerts: false,
             patience,
             traffic: Traffic::default(),
@@ -204,13 +211,17 @@ impl Connection {
         self.pause.is_some()
     }
 
-    /// Waits as long as the server has asked for, if it has.
+    /// Waits as long as the server has asked for, if it has, and as long as there is patience left.
     pub(super) async fn rest(&mut self) {
-        if let Some(until) = self.pause.take() {
-            let seconds = until.saturating_duration_since(Instant::now()).as_secs_f32().ceil();
-            tracing::warn!("the server asks for a pause of {seconds} s, which it gets");
-            sleep_until(until).await;
+        let Some(until) = self.pause.take() else { return };
+        let left = REST_LIMIT.saturating_sub(self.rested);
+        let pause = until.saturating_duration_since(Instant::now()).min(left);
+        if pause.is_zero() {
+            return;
         }
+        tracing::warn!("the server asks for a pause; it gets {} s", pause.as_secs_f32().ceil());
+        self.rested += pause;
+        sleep(pause).await;
     }
 
     /// Queues a command of one line.

@@ -39,12 +39,25 @@ impl ImapStore {
             false => {
                 // Somebody may have marked another one meanwhile. What is between this answer and the command is the
                 // one moment in which a server without UIDPLUS leaves no choice.
-                let others = self.marked().await?.difference(&going);
-                if !others.is_empty() {
+                let now_marked = self.marked().await?;
+                let others = now_marked.difference(&going);
+                let overlooked = self.is_any_marked(&going.difference(&now_marked)).await?;
+                if overlooked || !others.is_empty() {
                     self.unmark(going.difference(&marked)).await?;
+                }
+                if overlooked {
+                    // A search that does not find ours does not find others' either.
+                    let name = self.selected_name();
+                    let text = format!(
+                        "the server does not find all that is marked as deleted in {name}; nothing was expunged"
+                    );
+                    return Err(Error::mailbox(Cause::Protocol, text));
+                }
+                if !others.is_empty() {
                     return Ok(Expunged::Blocked(others));
                 }
-                vec!["EXPUNGE".to_owned()]
+                // Where nothing bears the mark, all that could go is what others mark right now.
+                if now_marked.is_empty() { vec![] } else { vec!["EXPUNGE".to_owned()] }
             }
         };
         let refusal = self.remove(commands, &mut vanished, &mut UidSet::new()).await?;
@@ -62,8 +75,14 @@ impl ImapStore {
     async fn marked(&mut self) -> Result<UidSet, Error> {
         // What arrived since is told of by NOOP, and would be expunged as well. Dovecot 2.3 puts it behind a search that is
         // on its way already, so it is waited for.
-        self.connection.run("NOOP", |_| {}).await?;
+        let completion = self.connection.run("NOOP", |_| {}).await?;
+        self.check(&completion, "to tell what is new")?;
         self.search(vec![self.capabilities.search("DELETED")]).await
+    }
+
+    /// Whether one of these bears the mark, by its flags.
+    async fn is_any_marked(&mut self, uids: &UidSet) -> Result<bool, Error> {
+        Ok(self.flags_of(uids).await?.values().any(|flags| flags.contains(&Flag::Deleted)))
     }
 
     /// Takes back what was marked.

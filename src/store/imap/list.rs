@@ -201,7 +201,9 @@ impl ImapStore {
         let before = all.len();
         all.extend(commands);
         let (gathered, refusals) = self.ask(all).await?;
-        self.selection = Selection::Nothing;
+        // A SELECT that fails leaves no mailbox; an UNSELECT that fails leaves the one there was.
+        let still_open = self.capabilities.has("UNSELECT") && refusals.iter().any(|(index, _)| *index < before);
+        self.selection = if still_open { Selection::Something } else { Selection::Nothing };
         let of_ours = |(index, refusal): (usize, Completion)| Some((index.checked_sub(before)?, refusal));
         Ok((gathered, refusals.into_iter().filter_map(of_ours).collect()))
     }

@@ -74,11 +74,13 @@ impl ImapStore {
             self.connection.rest().await;
             let looks = self.look_once(wanted, &open).await?;
             let mut again = Vec::new();
+            // What one of them teaches is not how the others were asked.
+            let method = self.profile.method;
             for (mut open, look) in open.into_iter().zip(looks) {
                 open.attempts += 1;
                 open.listings += usize::from(open.question == Question::Everything);
                 let verdict = match look {
-                    Ok(look) => look.verdict(&wanted[open.place].name, self.profile.method),
+                    Ok(look) => look.verdict(&wanted[open.place].name, method),
                     Err(error) => Err(error),
                 };
                 match verdict {
@@ -131,9 +133,8 @@ impl ImapStore {
         }
     }
 
-    /// From here on, this session lists every message.
+    /// From here on, this session lists every message (`quirks`: no-select-parameter).
     fn do_without_mod_sequences(&mut self) {
-        self.quirks.no_select_parameter = true;
         self.profile.method = Method::Full;
         self.profile.reason = "the server offers CONDSTORE, but refuses to select with it".to_owned();
     }
@@ -197,13 +198,22 @@ impl ImapStore {
         let mut engaged = self.selection != Selection::Nothing;
         let mut last = None;
         self.selection = Selection::Something;
+        let unselects = self.capabilities.has("UNSELECT");
+        let names = &self.names;
+        let is_about = |at: usize, said: &[u8]| {
+            let meant = open.get(at).map(|open| names.wire(&wanted[open.place].name));
+            meant.is_some_and(|wire| wire.is_ok_and(|wire| wire.is_meant_by(said)))
+        };
         let flight = self.connection.flight(commands, |index, reply| {
             let Some((at, step)) = steps.get(index).copied() else { return };
             let Some(Ok(look)) = looks.get_mut(at) else { return };
             match (step, reply) {
-                (Step::Unselect, Reply::Done(_)) => engaged = false,
+                // A SELECT that fails leaves no mailbox; an UNSELECT that fails leaves the one there was.
+                (Step::Unselect, Reply::Done(completion)) => engaged &= unselects && !completion.is_ok(),
                 (Step::Unselect, _) => {}
-                (Step::Status, Reply::Untagged(Response::Status(status))) => look.uid_next = status.uid_next,
+                (Step::Status, Reply::Untagged(Response::Status(status))) if is_about(at, &status.name) => {
+                    look.uid_next = status.uid_next;
+                }
                 (Step::Status, _) => {}
                 (Step::Select, Reply::Done(completion)) => {
                     engaged = completion.is_ok();
@@ -215,6 +225,14 @@ impl ImapStore {
                 }
                 (Step::Select, Reply::Untagged(response)) if !engaged => look.take(response),
                 (Step::Select, Reply::Untagged(_)) => look.border = Border::Awaited,
+                // What is remembered is what SELECT said, before anything was listed: numbers that move on while the
+                // messages are on their way may count what none of them shows.
+                (
+                    Step::Fetch | Step::Search,
+                    Reply::Untagged(Response::Untagged {
+                        code: Some(Code::UidNext(_) | Code::HighestModSeq(_)), ..
+                    }),
+                ) => {}
                 (Step::Fetch | Step::Search, Reply::Untagged(response)) => look.take(response),
                 (Step::Fetch, Reply::Done(completion)) => look.fetched(completion),
                 (Step::Search, Reply::Done(completion)) => look.searched(completion),

@@ -20,7 +20,7 @@
 //! | vanished-from-zero | Dovecot 2.3.14, 2021: `VANISHED 0:1` | 0 is no UID (`parse::numbers`) |
 //! | search-for-esearch | Microsoft 365, o2.pl and others: `* SEARCH` for SEARCH RETURN, unsorted, twice, in several lines | a set is a set, whatever it comes in (`parse::search`) |
 //! | esearch-in-part | iCloud 2024, Stalwart 2026: COUNT and MIN that do not fit ALL, or no ALL | not understood, as messages that are not named would look as if they were gone (`parse::search`) |
-//! | esearch-that-finds-nothing | Strato 2026: ESEARCH without ALL for thousands of messages | what EXISTS counts must be found, or every message is listed (`observe`, `census`) |
+//! | esearch-that-finds-nothing | Strato 2026: ESEARCH without ALL for thousands of messages | what EXISTS counts must be found, or every message is listed (`observe`, `census`); what we have marked must be, or nothing is expunged (`expunge`) |
 //! | unasked-items | Gmail, Domino, Exchange: X-GM-LABELS, ENVELOPE in extra parentheses, lines that number -1 | passed over by structure; ENVELOPE and BODYSTRUCTURE are never asked for (`parse::fetch`) |
 //! | fetch-without-uid | seen by nextcloud/mail 2026 | another look (`observe`); no answer to anything that was asked (`fetch`, `store_flags`) |
 //! | fetch-of-zero | Courier 2004: `* 0 FETCH (UID 5 …)` | the UID counts (`parse`) |
@@ -69,7 +69,7 @@
 //! | highestmodseq-without-condstore | Yahoo 2020: HIGHESTMODSEQ, but no CHANGEDSINCE | only the capability counts (`observe`) |
 //! | lower-than-asked | all, by RFC 3501 §6.4.8; Cyrus 3.10: `n:*` is answered with a lower UID | what was not asked for is not taken (`fetch`), what is known is not new (`observe`) |
 //! | sets-in-order | QQ, 163, 2025: sets that go down are BAD | ours go up |
-//! | missing-from-ok | Exchange, Gmail, 2026: a message is missing from an OK and is there | it is searched for and asked for again before it is gone (`fetch`) |
+//! | missing-from-ok | Exchange, Gmail, 2026: a message is missing from an OK and is there | it is searched for and asked for again before it is gone (`fetch`, `fingerprint`, `store_flags`) |
 //! | listed-but-not-given | Exchange, Microsoft 365: nothing is given for an item of the calendar | named, and the others go on (`fetch`) |
 //! | unavailable-for-ever | Yahoo 2016: some messages are UNAVAILABLE each time they are asked for | named, where others come (`fetch`) |
 //! | stored-without-line-end | Courier 5.0, 2026: APPEND is carried out before the command ends | a message that is not what it was said to be never gets its last octets (`append`) |
@@ -107,8 +107,6 @@ pub(super) struct Quirks {
     pub(super) mailbox_ids: MailboxIds,
     /// SELECT does not tell UIDNEXT (Courier 5.0, 2026; seznam.cz). STATUS is asked for it right before.
     pub(super) no_uid_next: bool,
-    /// SELECT with a parameter is BAD although CONDSTORE is offered (iCloud, 2019). Every message is listed then.
-    pub(super) no_select_parameter: bool,
     /// LIST with RETURN is refused (Proton Bridge 2023) or answered with nothing at all (Strato 2025).
     pub(super) no_list_return: bool,
     /// LSUB is refused (Microsoft 365 in its IMAP4rev2 mode, 2025). Subscriptions are left alone then.
@@ -142,8 +140,8 @@ impl Quirks {
     const LINE_LIMIT: usize = 8000;
     /// Exchange and Microsoft 365 (2016 to 2026) answer lines above 4096 octets with "Command Argument Error. 12".
     const LINE_LIMIT_OF_MICROSOFT: usize = 3800;
-    /// Yahoo (2024) asks for lines of at most 1000 octets.
-    const LINE_LIMIT_OF_YAHOO: usize = 900;
+    /// Yahoo (2024) asks for lines of at most 1000 octets; what asks for headers takes more than 100 of them beside the set.
+    const LINE_LIMIT_OF_YAHOO: usize = 800;
 
     /// What is known of a server by the name it gives itself and by what only it offers, before it has shown anything.
     pub(super) fn of(server: &str, capabilities: &Capabilities) -> Quirks {
@@ -161,7 +159,6 @@ impl Quirks {
             no_closed: false,
             mailbox_ids: if server.starts_with("Cyrus") { MailboxIds::Apart } else { MailboxIds::Beside },
             no_uid_next: is_courier,
-            no_select_parameter: false,
             no_list_return: false,
             no_lsub: false,
             frozen_view: is_courier,

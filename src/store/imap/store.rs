@@ -175,8 +175,7 @@ impl Store for ImapStore {
     }
 
     async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
-        self.connection.ensure_idle()?;
-        self.select(from).await?;
+        patiently!(self, self.select(from))?;
         self.relocate_messages(uids, to).await
     }
 

@@ -79,6 +79,13 @@ impl ImapStore {
         let reported: UidSet = reports.flags.keys().copied().collect();
         let unreported = asked.difference(&reported).difference(&reports.modified).difference(&reports.vanished);
         self.ask_flags(&unreported, &mut reports).await?;
+        // One that is missing from an OK may be gone, or kept back (`quirks`: missing-from-ok): its flags are not what was
+        // wanted until somebody has seen them.
+        let missing = unreported.difference(&reports.flags.keys().copied().collect()).difference(&reports.vanished);
+        if let Some(uid) = self.still_there(&missing).await?.first() {
+            let text = format!("the server lists UID {uid} of {}, but does not tell its flags", self.selected_name());
+            return Err(Error::mailbox(Cause::Protocol, text));
+        }
         Ok(asked
             .iter()
             .map(|uid| {
@@ -94,12 +101,12 @@ impl ImapStore {
     }
 
     /// Carries changes out. Where a server refuses a keyword it refuses the whole command
-    /// (RFC 9051 §6.4.6); the flags that every mailbox keeps are tried alone then.
+    /// (RFC 9051 §6.4.6); the flags that every mailbox keeps are tried alone then. What is put off is no matter of keywords.
     async fn apply(&mut self, changes: Vec<Change>, reports: &mut Reports<'_>) -> Result<(), Error> {
         let mut again = Vec::new();
         for (change, refusal) in self.try_changes(changes, reports).await? {
             let system = change.flags.filtered(|flag| !matches!(flag, Flag::Keyword(_)));
-            if system == change.flags {
+            if system == change.flags || refusal.backoff().is_some() {
                 return self.check(&refusal, "to change flags");
             }
             if !system.is_empty() {
