@@ -9,7 +9,7 @@ mod session;
 
 use std::sync::{Arc, Mutex};
 
-use interimap::engine::event::{Outcome, Report, Silent};
+use interimap::engine::event::{Outcome, Report, Silent, Trouble};
 use interimap::engine::{Order, Scrutiny, sync};
 use interimap::mail::{Both, MailboxName, Pattern, Side};
 use interimap::plan::{Choice, Policy};
@@ -133,6 +133,10 @@ fn method(report: &Report) -> Option<Method> {
     report.sides.remote.method
 }
 
+fn is_about_inbox(trouble: &Trouble) -> bool {
+    trouble.side == Some(Side::Remote) && trouble.mailbox == Some(MailboxName::inbox())
+}
+
 #[tokio::test]
 async fn s065_with_condstore_alone_changes_are_asked_for_and_what_is_left_is_searched() {
     let mut bed = Bed::in_line(without(&["QRESYNC"]), 30).await;
@@ -166,6 +170,63 @@ async fn s066_without_condstore_every_flag_is_asked_for() {
     assert_eq!(bed.holds(Side::Local, "INBOX"), bed.holds(Side::Remote, "INBOX"));
     bed.settle().await;
     assert_eq!((bed.heard(Side::Remote, "UID FETCH"), bed.heard(Side::Remote, "UID SEARCH")), (1, 0));
+}
+
+/// What is not told is neither gone nor new, and a change that was carried out in part is not taken for done.
+#[tokio::test]
+async fn s077_nothing_is_concluded_from_an_answer_about_some_of_the_messages() {
+    for lacking in [&[][..], &["QRESYNC"], &["QRESYNC", "CONDSTORE"], &["QRESYNC", "CONDSTORE", "ESEARCH"]] {
+        let mut bed = Bed::in_line(without(lacking), 30).await;
+        let in_line = bed.holds(Side::Local, "INBOX");
+        bed.manners.remote.message_limit = Some(20);
+        // What has to be looked at in full, and what is told by changes.
+        for anew in [false, true] {
+            if anew {
+                bed.state = State::in_memory().unwrap();
+            }
+            bed.put(Side::Remote, "INBOX", if anew { 101 } else { 100 });
+            for _ in 0..2 {
+                let report = bed.run().await;
+                let done = Both::from_fn(|side| (report.sides[side].expunged, report.sides[side].flagged));
+                assert_eq!(done, Both { local: (0, 0), remote: (0, 0) }, "{lacking:?}: {report:?}");
+                let is_told = report.troubles.iter().any(is_about_inbox);
+                let resumes = lacking.is_empty() && !anew;
+                assert_eq!(is_told, !resumes, "{lacking:?}: {report:?}");
+                assert!(bed.holds(Side::Local, "INBOX").starts_with(&in_line), "{lacking:?}");
+                assert!(bed.holds(Side::Remote, "INBOX").starts_with(&in_line), "{lacking:?}");
+            }
+        }
+        bed.manners.remote.message_limit = None;
+        bed.settle().await;
+        assert_eq!(bed.holds(Side::Local, "INBOX"), bed.holds(Side::Remote, "INBOX"), "{lacking:?}");
+        assert_eq!(bed.count(Side::Local), 32, "{lacking:?}");
+    }
+}
+
+/// Where changes are told, each run does a part of what is to be done; elsewhere all waits, and it is said why.
+#[tokio::test]
+async fn s077_what_was_done_to_some_of_the_messages_is_done_to_all_in_the_end() {
+    for lacking in [&[][..], &["QRESYNC"], &["QRESYNC", "CONDSTORE"]] {
+        let mut bed = Bed::in_line(without(lacking), 30).await;
+        bed.policy.max_delete = None;
+        bed.edit(Side::Local, "INBOX", |mailbox| {
+            (1..=12).for_each(|uid| mailbox.reflag(uid, "\\Flagged", ""));
+            (13..=24).for_each(|uid| mailbox.expunge(uid));
+        });
+        let wanted = bed.holds(Side::Local, "INBOX");
+        bed.manners.remote.message_limit = Some(5);
+        for _ in 0..8 {
+            let report = bed.run().await;
+            assert_eq!(bed.holds(Side::Local, "INBOX"), wanted, "{lacking:?}");
+            let is_done = bed.holds(Side::Remote, "INBOX") == wanted;
+            let is_told = report.troubles.iter().any(|it| is_about_inbox(it) && it.text.contains("MESSAGELIMIT"));
+            assert!(is_done || is_told, "{lacking:?}: {report:?}");
+        }
+        assert_eq!(bed.holds(Side::Remote, "INBOX") == wanted, lacking.is_empty(), "{lacking:?}");
+        bed.manners.remote.message_limit = None;
+        bed.settle().await;
+        assert_eq!(bed.holds(Side::Remote, "INBOX"), wanted, "{lacking:?}");
+    }
 }
 
 /// A server that shows the newest messages of a mailbox and says nowhere that there are others.
