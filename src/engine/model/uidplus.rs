@@ -428,3 +428,46 @@ fn what_a_server_took_and_does_not_show_is_named_and_never_sent_again() {
         assert_eq!((numbers(&world, Side::Local), numbers(&world, Side::Remote)), (both.clone(), both), "{case}");
     }
 }
+
+/// While a message is on its way, somebody else's arrives there with its header and its date, and perhaps its size. Which
+/// of the two is the copy shows in their contents; were it the wrong one, an expunge would destroy a message that nobody
+/// has here.
+#[test]
+fn s058_of_two_candidates_the_one_with_the_same_contents_is_the_copy() {
+    let mut met_on_the_way = 0;
+    for (observers, text) in
+        OBSERVERS.into_iter().flat_map(|observers| [(observers, "BODY"), (observers, "a longer body")])
+    {
+        for (at, crash) in
+            (1..24).flat_map(|at| [0, 3, 6, 9].map(|later| (at, if later == 0 { 0 } else { at + later })))
+        {
+            let mut world = World::in_line(observers);
+            let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+            there.is_odd([Oddity::NoUidplus]);
+            here.deliver(3, "");
+            let user = there.clone();
+            let act = Box::new(move || user.deliver_with(3, "", text)) as Box<dyn FnOnce() + Send>;
+            let crash_at = (crash > 0).then_some(crash);
+            *world.fuse.lock().unwrap() = Fuse { crash_at, act_at: Some((at, act)), ..Fuse::default() };
+            let _ = world.run();
+            let late = world.fuse.lock().unwrap().act_at.take().is_some();
+            // What fingerprints cannot tell apart is one message, unless it is to be found among several.
+            let is_alone = there.texts(3).len() < 2;
+            if late || is_alone {
+                continue;
+            }
+            met_on_the_way += 1;
+            world.runs_until_quiet();
+            let case = format!("{observers:?}, {text}, arrived at {at}, cut off at {crash}");
+            let theirs = format!("{text} of 3");
+            let mut both = vec!["body of 3".to_owned(), theirs.clone()];
+            both.sort();
+            assert_eq!((here.texts(3), there.texts(3)), (both.clone(), both), "{case}");
+            // The first one here, which is ours.
+            here.expunge(3);
+            world.runs_until_quiet();
+            assert_eq!((here.texts(3), there.texts(3)), (vec![theirs.clone()], vec![theirs]), "{case}");
+        }
+    }
+    assert!(met_on_the_way > 50, "{met_on_the_way} met");
+}
