@@ -1,15 +1,17 @@
 //! Looks at one mailbox on both sides: is what they say believable, who are their messages, what differs, what is to be done?
 
+use std::collections::BTreeMap;
+
 use crate::mail::{
-    Access, Both, Checkpoint, Flag, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence,
-    Uid, UidSet,
+    Access, Both, Checkpoint, Flag, FlagSet, HeaderDigest, MailboxName, MailboxStatus, Observation, PermanentFlags,
+    Side, Silence, Uid, UidSet,
 };
 use crate::plan::{
     Baseline, Changes, Diff, Lifted, MailboxKey, Place, Presence, Remembered, SkipReason, Skipped, View, Writing,
     exists_equation_holds, plan_mailbox,
 };
 use crate::state;
-use crate::store::UidScope;
+use crate::store::{self, Store, UidScope};
 
 use super::event::{Extent, Trouble, TroubleCause};
 use super::execute::Settled;
@@ -122,8 +124,9 @@ impl Look {
         }
     }
 
-    /// Where mail has arrived on a side, asks for the newest message that is remembered there. A server restored from a
-    /// backup gives new mail the UIDs of what it lost, and once there is enough of it no number goes backwards.
+    /// Where mail has arrived on a side, asks for the newest message that is remembered there, and for the copies that were
+    /// put beside what arrived. A server restored from a backup gives new mail the UIDs of what it lost, and once there is
+    /// enough of it no number goes backwards; and one that told a wrong UID of a copy shows the copy itself as new mail.
     pub(super) async fn sample(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
         /// How far around the checkpoint the newest message is looked for: copies of the run before lie above it.
         const REACH: u32 = 256;
@@ -138,22 +141,19 @@ impl Look {
             let mut around = UidSet::new();
             around.insert_range(first..=last);
             let pairs = run.state.pairs_touching(self.key, side, &around)?;
+            let known: BTreeMap<Uid, HeaderDigest> =
+                pairs.into_values().map(|pair| (pair.uids[side], pair.fingerprint.header)).collect();
+            let above = seen.messages.range(checkpoint.uid_next..).map(|(uid, _)| uid);
+            let (copies, arrived): (UidSet, UidSet) = above.partition(|uid| known.contains_key(uid));
             // What only came back from our own appends says nothing new.
-            let known: UidSet = pairs.values().map(|pair| pair.uids[side]).collect();
-            if !seen.messages.range(checkpoint.uid_next..).any(|(uid, _)| !known.contains(uid)) {
+            if arrived.is_empty() {
                 continue;
             }
-            let newest =
-                pairs.into_values().filter(|pair| !seen.lacks(pair.uids[side])).max_by_key(|pair| pair.uids[side]);
-            let Some(newest) = newest else { continue };
-            let uid = newest.uids[side];
+            let Some(newest) = known.keys().copied().filter(|uid| !seen.lacks(*uid)).max() else { continue };
             let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
-            match run.stores[side].fingerprints(&scope, &UidSet::from_iter([uid])).await {
-                // Servers may tell another size or date than they were given, but no other header.
-                Ok(prints) if prints.get(&uid).is_some_and(|print| print.header != newest.fingerprint.header) => {
-                    self.uids[side] = Uids::Void;
-                }
-                Ok(_) => {}
+            match are_others(run.stores[side].as_mut(), &scope, &known, newest, &copies, &arrived).await {
+                Ok(true) => self.uids[side] = Uids::Void,
+                Ok(false) => {}
                 Err(error) => {
                     self.given_up = true;
                     run.store_trouble(side, Some(&self.place.name), error)?;
@@ -382,6 +382,31 @@ impl Look {
         }
         Ok(confirmed)
     }
+}
+
+/// Whether these UIDs are those of other messages than `known` says: the newest one, or a copy that is among what arrived
+/// instead. Servers may tell another size or date than they were given; one that rewrites the header of a copy shows it
+/// nowhere else.
+async fn are_others(
+    store: &mut dyn Store,
+    scope: &UidScope,
+    known: &BTreeMap<Uid, HeaderDigest>,
+    newest: Uid,
+    copies: &UidSet,
+    arrived: &UidSet,
+) -> Result<bool, store::Error> {
+    let asked = copies.union(&UidSet::from_iter([newest]));
+    let prints = store.fingerprints(scope, &asked).await?;
+    let is_another = |uid: &Uid| prints.get(uid).is_some_and(|print| known.get(uid) != Some(&print.header));
+    if is_another(&newest) {
+        return Ok(true);
+    }
+    let missing: Vec<&HeaderDigest> = copies.iter().filter(is_another).filter_map(|uid| known.get(&uid)).collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    let prints = store.fingerprints(scope, arrived).await?;
+    Ok(prints.values().any(|print| missing.contains(&&print.header)))
 }
 
 /// Why a mailbox is left in the middle of being looked at.

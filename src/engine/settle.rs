@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Flag, FlagSet, HeaderDigest, Side, Uid, UidSet};
-use crate::plan::{Answer, Intent, IntentId, Pair, SkipReason, Skipped, find_landed, find_rewritten, match_bodies};
+use crate::plan::{
+    Answer, Intent, IntentId, Pair, SkipReason, Skipped, contested, find_landed, find_rewritten, match_bodies,
+};
 
 use super::copy::{Copying, leave_no_flag_behind};
 use super::execute::Settled;
@@ -157,8 +159,13 @@ async fn landed_copies(
     prints: &Prints,
 ) -> Result<BTreeMap<IntentId, Uid>, Trip> {
     let target = from.other();
+    let (mut landed, among) = told_apart(run, found, from, open, prints).await?;
+    let open: &Intents =
+        &open.iter().filter(|(id, _)| !among.0.contains(id)).map(|(id, it)| (*id, it.clone())).collect();
+    let prints: &Prints =
+        &prints.iter().filter(|(uid, _)| !among.1.contains(uid)).map(|(uid, it)| (*uid, *it)).collect();
     let likeness = find_landed(open, prints);
-    let mut landed: BTreeMap<IntentId, Uid> = likeness.certain.into_iter().collect();
+    landed.extend(likeness.certain);
     let doubtful: Vec<(IntentId, Both<Uid>)> =
         likeness.doubtful.iter().filter_map(|(id, uid)| Some((*id, both(from, open.get(id)?.uid, *uid)))).collect();
     let uids: Vec<Both<Uid>> = doubtful.iter().map(|(_, uids)| *uids).collect();
@@ -167,6 +174,25 @@ async fn landed_copies(
     let rewritten = find_rewritten(&unfound(open, &landed, Answer::Taken), &left_over(prints, &landed));
     landed.extend(rewritten);
     Ok(landed)
+}
+
+/// Of copies that have the fingerprint of somebody else's message, those that have the same contents as their sources;
+/// and what none is to be chosen for, or from, blindly.
+async fn told_apart(
+    run: &mut Run<'_>,
+    found: &Found<'_>,
+    from: Side,
+    open: &Intents,
+    prints: &Prints,
+) -> Result<(BTreeMap<IntentId, Uid>, (BTreeSet<IntentId>, BTreeSet<Uid>)), Trip> {
+    let (ids, uids) = contested(open, prints);
+    let sources = ids.iter().filter_map(|id| Some(open.get(id)?.uid)).collect();
+    let ours = wholes(digests_of(run, found, from, &sources).await?);
+    let theirs = wholes(digests_of(run, found, from.other(), &uids.iter().copied().collect()).await?);
+    let ours = ids.iter().filter_map(|id| Some((*id, *ours.get(&open.get(id)?.uid)?))).collect();
+    let is_new = |(id, uid): &(IntentId, Uid)| open.get(id).is_some_and(|intent| *uid >= intent.floor);
+    let landed = match_bodies(&ours, &theirs).into_iter().filter(is_new).collect();
+    Ok((landed, (ids, uids)))
 }
 
 /// The intents with that answer of which no copy was found.
@@ -218,6 +244,10 @@ async fn conclude(
         intents.into_values().map(row)
     };
     Ok(left_out(merged, SkipReason::Merged).chain(left_out(missing, SkipReason::Unfound)).collect())
+}
+
+fn wholes(digests: BTreeMap<Uid, Digests>) -> BTreeMap<Uid, [u8; 32]> {
+    digests.into_iter().map(|(uid, digests)| (uid, digests.whole)).collect()
 }
 
 fn bodies(digests: BTreeMap<Uid, Digests>) -> BTreeMap<Uid, [u8; 32]> {

@@ -201,8 +201,8 @@ impl fmt::Debug for HeaderDigest {
     }
 }
 
-/// Who a message is when its UID is unknown. Equal fingerprints mean equal messages for every decision we take;
-/// messages with equal fingerprints are interchangeable.
+/// Who a message is when its UID is unknown. Equal fingerprints mean equal messages for every decision we take but one:
+/// which of several is the copy that we have appended. Else messages with equal fingerprints are interchangeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint {
     /// Octets of the message, line ends as CRLF (RFC822.SIZE).

@@ -96,6 +96,29 @@ pub fn find_landed(
     likeness
 }
 
+/// What fingerprints cannot tell apart: appends, and more messages than these that look like them from their floor up.
+pub fn contested(
+    intents: &BTreeMap<IntentId, Intent>,
+    candidates: &BTreeMap<Uid, Fingerprint>,
+) -> (BTreeSet<IntentId>, BTreeSet<Uid>) {
+    let mut sent: BTreeMap<Fingerprint, (Uid, BTreeSet<IntentId>)> = BTreeMap::new();
+    for (id, intent) in intents {
+        let (floor, ids) = sent.entry(intent.fingerprint).or_insert_with(|| (intent.floor, BTreeSet::new()));
+        *floor = intent.floor.min(*floor);
+        ids.insert(*id);
+    }
+    let (mut ids, mut uids) = (BTreeSet::new(), BTreeSet::new());
+    for (print, (floor, of_print)) in sent {
+        let alike: BTreeSet<Uid> =
+            candidates.range(floor..).filter(|(_, candidate)| **candidate == print).map(|(uid, _)| *uid).collect();
+        if alike.len() > of_print.len() {
+            ids.extend(of_print);
+            uids.extend(alike);
+        }
+    }
+    (ids, uids)
+}
+
 /// Finds, for appends, messages that have the header of theirs, whatever their size and date, in ascending order. For
 /// appends that the target has said it took, nothing else can be meant.
 pub fn find_rewritten(

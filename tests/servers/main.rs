@@ -12,3 +12,4 @@ mod contract;
 mod fixtures;
 mod kill;
 mod matrix;
+mod scenarios;

@@ -11,10 +11,14 @@ pub(crate) struct Account {
     /// By name as it stands on the wire.
     pub(crate) mailboxes: BTreeMap<String, Mailbox>,
     pub(crate) subscribed: BTreeSet<String>,
+    /// What mailboxes are for: `\\Sent` (RFC 6154).
+    pub(crate) special_uses: BTreeMap<String, String>,
     /// What other clients do at the next occasion: before a command of a session, or in the middle of SELECT or FETCH.
     pub(crate) meanwhile: Option<Others>,
     /// What was answered with BAD: nothing that a client may say.
     pub(crate) offences: Vec<String>,
+    /// Every command that was heard, without tag and arguments.
+    pub(crate) heard: Vec<String>,
     generations: u32,
 }
 
@@ -48,8 +52,10 @@ impl Default for Account {
         let mut account = Account {
             mailboxes: BTreeMap::new(),
             subscribed: BTreeSet::new(),
+            special_uses: BTreeMap::new(),
             meanwhile: None,
             offences: Vec::new(),
+            heard: Vec::new(),
             generations: 1_000_000_000,
         };
         account.create("INBOX");

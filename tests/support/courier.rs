@@ -21,6 +21,15 @@ const CAPABILITIES: &str =
 /// The password, as `userdbpw` would write it.
 const CRYPTED: &str = "$1$interima$kgcXtBSKjGAlj0.wH2qSH1";
 
+/// What becomes of a message that is expunged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expunged {
+    /// It is gone.
+    Gone,
+    /// It goes to `INBOX.Trash`, unless it was there.
+    InTrash,
+}
+
 /// Lays the tree over the system's, in namespaces that nobody else sees, and starts the server.
 const SCRIPT: &str = r#"
     set -e
@@ -52,14 +61,15 @@ pub(crate) struct Courier {
     /// None while the server is stopped. It goes before the directory does.
     keeper: Option<Keeper>,
     directory: TempDir,
+    expunged: Expunged,
     port: u16,
 }
 
 impl Courier {
     /// Starts a server and waits until it greets.
-    pub(crate) fn start() -> Courier {
+    pub(crate) fn start(expunged: Expunged) -> Courier {
         let directory = short_directory();
-        let mut courier = Courier { keeper: None, directory, port: 0 };
+        let mut courier = Courier { keeper: None, directory, expunged, port: 0 };
         for name in ["courier", "home", "log"] {
             fs::create_dir(courier.path(name)).unwrap();
         }
@@ -153,6 +163,8 @@ impl Courier {
             ("IMAP_ENHANCEDIDLE", "0"),
             ("IMAP_IDLE_TIMEOUT", "1"),
             ("IMAP_EMPTYTRASH", ""),
+            ("IMAP_TRASHFOLDERNAME", "Trash"),
+            ("IMAP_MOVE_EXPUNGE_TO_TRASH", if self.expunged == Expunged::InTrash { "1" } else { "0" }),
         ] {
             command.env(name, value);
         }

@@ -21,6 +21,15 @@ pub(crate) enum Naming {
     Dots,
 }
 
+/// What is made of a new message that is not as it should be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rigour {
+    /// It is kept as it is.
+    None,
+    /// Octets above 127 in its header become `X`, and the eleventh one of identical messages is refused.
+    Usual,
+}
+
 /// Binds the tree to a place that the mail user can see, wherever the checkout lies, and becomes the command.
 const BOUND: &str = r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#;
 
@@ -30,14 +39,15 @@ pub(crate) struct Cyrus {
     keeper: Option<Keeper>,
     directory: TempDir,
     naming: Naming,
+    rigour: Rigour,
     port: u16,
 }
 
 impl Cyrus {
     /// Starts a server and waits until it greets.
-    pub(crate) fn start(naming: Naming) -> Cyrus {
+    pub(crate) fn start(naming: Naming, rigour: Rigour) -> Cyrus {
         let directory = short_directory();
-        let mut cyrus = Cyrus { keeper: None, directory, naming, port: 0 };
+        let mut cyrus = Cyrus { keeper: None, directory, naming, rigour, port: 0 };
         let account = MailAccount::ours();
         account.give(cyrus.directory.path());
         for name in ["conf", "conf/socket", "conf/db", "conf/proc", "conf/lock", "conf/log", "spool", "log", "root"] {
@@ -153,6 +163,7 @@ impl Cyrus {
         let root = self.directory.path().display();
         let programs = self.tree().join("usr/lib/cyrus/bin").display().to_string();
         let [slashes, alternative] = if self.naming == Naming::Dots { ["no", "no"] } else { ["yes", "yes"] };
+        let is_rigorous = if self.rigour == Rigour::Usual { "yes" } else { "no" };
         let settings = format!(
             "configdirectory: {root}/conf
 defaultpartition: default
@@ -174,7 +185,8 @@ autocreate_users: anyone
 autocreate_post: no
 delete_mode: immediate
 expunge_mode: immediate
-munge8bit: no
+munge8bit: {is_rigorous}
+conversations: {is_rigorous}
 ",
             user = account.name,
             group = account.group,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::courier::Courier;
-use super::cyrus::{Cyrus, Naming};
+use super::courier::{Courier, Expunged};
+use super::cyrus::{Cyrus, Naming, Rigour};
 use super::dovecot::{Dovecot, Options};
 use super::imap::Client;
 
@@ -27,6 +27,10 @@ pub(crate) enum Kind {
     CyrusDots,
     /// Courier, which has UIDPLUS and little more.
     Courier,
+    /// Cyrus that puts `X` for what is not ASCII in headers, and keeps ten copies of a message.
+    CyrusRigorous,
+    /// Courier that puts into `Trash` what is expunged elsewhere.
+    CourierTrash,
 }
 
 /// A running server.
@@ -50,9 +54,11 @@ impl Kind {
             Kind::DovecotWithoutCondstore => dovecot(&["QRESYNC", "CONDSTORE"]),
             Kind::DovecotWithoutUidplus => dovecot(&["UIDPLUS"]),
             Kind::DovecotBare => Server::Dovecot(Box::new(Dovecot::start(Options::bare()))),
-            Kind::Cyrus => Server::Cyrus(Cyrus::start(Naming::Slashes)),
-            Kind::CyrusDots => Server::Cyrus(Cyrus::start(Naming::Dots)),
-            Kind::Courier => Server::Courier(Courier::start()),
+            Kind::Cyrus => Server::Cyrus(Cyrus::start(Naming::Slashes, Rigour::None)),
+            Kind::CyrusDots => Server::Cyrus(Cyrus::start(Naming::Dots, Rigour::None)),
+            Kind::CyrusRigorous => Server::Cyrus(Cyrus::start(Naming::Slashes, Rigour::Usual)),
+            Kind::Courier => Server::Courier(Courier::start(Expunged::Gone)),
+            Kind::CourierTrash => Server::Courier(Courier::start(Expunged::InTrash)),
         }
     }
 }
@@ -61,7 +67,7 @@ impl Kind {
 impl Kind {
     /// Whether a renamed mailbox gets another UIDVALIDITY, other UIDs, and no MAILBOXID by which to know it.
     pub(crate) fn renames_by_making_anew(self) -> bool {
-        self == Kind::Courier
+        matches!(self, Kind::Courier | Kind::CourierTrash)
     }
 
     /// Whether all that a mailbox holds is listed each time, so that only messages tell whether it is one that was there.
@@ -71,7 +77,7 @@ impl Kind {
 
     /// Whether every mailbox that has one below it is a mailbox itself, and stays while it has.
     pub(crate) fn makes_parents(self) -> bool {
-        matches!(self, Kind::Cyrus | Kind::CyrusDots)
+        matches!(self, Kind::Cyrus | Kind::CyrusDots | Kind::CyrusRigorous)
     }
 
     /// Whether a message cannot be expunged without all that are marked.
@@ -81,7 +87,7 @@ impl Kind {
 
     /// Whether a message gets an end of its last line that had none.
     pub(crate) fn ends_lines(self) -> bool {
-        self == Kind::Courier
+        matches!(self, Kind::Courier | Kind::CourierTrash)
     }
 }
 

@@ -50,6 +50,8 @@ pub enum Oddity {
     TellsNoUid,
     /// It can only expunge whatever is marked as deleted, and does not say where it put a message.
     NoUidplus,
+    /// It says of the message that gets this UID that it is where the one before it is.
+    TellsUidBefore(Uid),
     /// It rewrites what it is given to keep.
     Rewrites(Rewriting),
     /// It says of a message that it took it, and throws it away.
@@ -213,6 +215,10 @@ impl Mailbox {
         };
         match self.is(&Oddity::TellsNoUid) || self.is(&Oddity::NoUidplus) {
             true => Appended::Somewhere,
+            false if self.is(&Oddity::TellsUidBefore(uid)) => {
+                let before = self.messages.range(..uid).next_back().map_or(uid, |(before, _)| *before);
+                Appended::At { uid: before, flags }
+            }
             false => Appended::At { uid, flags },
         }
     }

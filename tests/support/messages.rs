@@ -88,13 +88,15 @@ impl Session {
             }
             _ => return bad("no such key"),
         }
+        let (found, code) = self.limited(found.into_iter().map(|uid| (0, uid)).collect());
+        let found: Vec<u32> = found.into_iter().map(|(_, uid)| uid).collect();
         let line = match (extended, found.is_empty()) {
             (true, true) => format!("* ESEARCH (TAG \"{tag}\") UID"),
             (true, false) => format!("* ESEARCH (TAG \"{tag}\") UID ALL {}", sequence_set(&found)),
             (false, _) => found.iter().fold("* SEARCH".to_owned(), |line, uid| format!("{line} {uid}")),
         };
         self.say(&line);
-        done()
+        done().map(|done| code + &done)
     }
 
     pub(super) fn store(&mut self, mailbox: &mut Mailbox, uids: &[(usize, u32)], args: &[Arg]) -> Answer {

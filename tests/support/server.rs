@@ -32,6 +32,8 @@ pub(crate) struct Manner {
     pub(crate) pushes: u64,
     /// After how many commands it hangs up: the last one is carried out, and not answered.
     pub(crate) endurance: Option<u32>,
+    /// On how many messages at most a command is carried out, from the highest UID down (MESSAGELIMIT, RFC 9738).
+    pub(crate) message_limit: Option<usize>,
 }
 
 /// What servers may do, and few do.
@@ -161,6 +163,7 @@ impl Session {
             [Arg::Word(tag), Arg::Word(name), rest @ ..] => (tag.as_str(), name.to_ascii_uppercase(), rest),
             _ => ("*", String::new(), args),
         };
+        account.heard.push(name.clone());
         let answer = self.perform(&mut account, tag, &name, rest);
         // Of what was appended, a server SHOULD tell at once (RFC 9051 §6.3.12). Old ones do not.
         let tells = matches!(name.as_str(), "NOOP" | "EXPUNGE" | "UID EXPUNGE" | "UID MOVE")
@@ -276,19 +279,19 @@ impl Session {
         let Some(mailbox) = current else { return no("NONEXISTENT", "the mailbox is gone") };
         match (command, args) {
             ("UID FETCH", [set, items, modifiers @ ..]) => {
-                let uids = selected.choose(&set.text()?)?;
+                let (uids, code) = self.limited(selected.choose(&set.text()?)?);
                 let since = match modifiers {
                     [] => 0,
                     [Arg::List(modifiers)] => self.condition(mailbox, modifiers, "CHANGEDSINCE")?,
                     _ => return bad("what follows the items"),
                 };
-                self.fetch(account, &name, &uids, items.several(), since)
+                self.fetch(account, &name, &uids, items.several(), since).map(|done| code + &done)
             }
             ("UID SEARCH", keys) => self.search(mailbox, tag, keys),
             ("UID STORE" | "UID EXPUNGE" | "EXPUNGE" | "UID MOVE", _) if read_only => no("NOPERM", "it is read-only"),
             ("UID STORE", [set, rest @ ..]) => {
-                let uids = selected.choose(&set.text()?)?;
-                self.store(mailbox, &uids, rest)
+                let (uids, code) = self.limited(selected.choose(&set.text()?)?);
+                self.store(mailbox, &uids, rest).map(|done| code + &done)
             }
             ("EXPUNGE", []) => {
                 // Whether the client has heard of them or not.
@@ -298,11 +301,11 @@ impl Session {
             }
             ("UID EXPUNGE", [set]) => {
                 self.needs("UIDPLUS")?;
-                let uids = selected.choose(&set.text()?)?;
+                let (uids, code) = self.limited(selected.choose(&set.text()?)?);
                 expunge(mailbox, &uids);
                 match self.qresync && mailbox.shows_modseqs {
-                    true => Ok(format!("[HIGHESTMODSEQ {}] done", mailbox.modseq)),
-                    false => done(),
+                    true if code.is_empty() => Ok(format!("[HIGHESTMODSEQ {}] done", mailbox.modseq)),
+                    _ => done().map(|done| code + &done),
                 }
             }
             ("UID COPY" | "UID MOVE", [set, target]) => {
@@ -314,6 +317,17 @@ impl Session {
             }
             _ => bad("no such command"),
         }
+    }
+
+    /// Those of these messages on which a command is carried out, and what OK then says of it.
+    fn limited(&self, mut uids: Vec<(usize, u32)>) -> (Vec<(usize, u32)>, String) {
+        let limit = self.manner.message_limit.unwrap_or(usize::MAX);
+        if uids.len() <= limit {
+            return (uids, String::new());
+        }
+        uids.drain(..uids.len() - limit);
+        let code = format!("[MESSAGELIMIT {limit} {}] ", uids[0].1);
+        (uids, code)
     }
 
     fn select(&mut self, account: &mut Account, name: &str, parameters: &[Arg], read_only: bool) -> Answer {
@@ -457,7 +471,8 @@ impl Session {
             Some(_) => return bad("STATUS without items"),
             None => None,
         };
-        if options.iter().any(|option| option.is("SPECIAL-USE")) {
+        let tells_uses = options.iter().any(|option| option.is("SPECIAL-USE"));
+        if tells_uses {
             self.needs("SPECIAL-USE")?;
         }
         let tells_subscribed = only_subscribed || options.iter().any(|option| option.is("SUBSCRIBED"));
@@ -469,9 +484,11 @@ impl Session {
             if !wanted || !patterns.iter().any(|pattern| glob(pattern.as_bytes(), name.as_bytes())) {
                 continue;
             }
+            let uses = account.special_uses.get(name).filter(|_| tells_uses);
             let attributes: Vec<&str> = [(tells_subscribed && subscribed, "\\Subscribed"), (!there, "\\NonExistent")]
                 .into_iter()
                 .filter_map(|(bears, attribute)| bears.then_some(attribute))
+                .chain(uses.map(String::as_str))
                 .collect();
             self.say(&format!("* LIST ({}) \"/\" {}", attributes.join(" "), quoted(name)));
             if let Some(items) = status.filter(|_| there) {

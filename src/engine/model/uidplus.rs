@@ -1,7 +1,7 @@
 //! Servers without UIDPLUS, and servers that drop keywords, rewrite, merge or throw away what they are given: cut off
 //! anywhere, nothing is lost, doubled or revived, and what others have marked as deleted stays, with its mark.
 
-use interimap::mail::{Both, Side};
+use interimap::mail::{Both, Side, Uid};
 
 use super::memory::{Fuse, Observer, Oddity, Rewriting};
 use super::scenarios::{Depth, OBSERVERS, Tally, settles};
@@ -426,5 +426,77 @@ fn what_a_server_took_and_does_not_show_is_named_and_never_sent_again() {
         world.runs_until_quiet();
         assert_eq!(world.run().unwrap().skipped, [], "{case}");
         assert_eq!((numbers(&world, Side::Local), numbers(&world, Side::Remote)), (both.clone(), both), "{case}");
+    }
+}
+
+/// While a message is on its way, somebody else's arrives there with its header and its date, and perhaps its size. Which
+/// of the two is the copy shows in their contents; were it the wrong one, an expunge would destroy a message that nobody
+/// has here.
+#[test]
+fn s058_of_two_candidates_the_one_with_the_same_contents_is_the_copy() {
+    let mut met_on_the_way = 0;
+    for (observers, text) in
+        OBSERVERS.into_iter().flat_map(|observers| [(observers, "BODY"), (observers, "a longer body")])
+    {
+        for (at, crash) in
+            (1..24).flat_map(|at| [0, 3, 6, 9].map(|later| (at, if later == 0 { 0 } else { at + later })))
+        {
+            let mut world = World::in_line(observers);
+            let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+            there.is_odd([Oddity::NoUidplus]);
+            here.deliver(3, "");
+            let user = there.clone();
+            let act = Box::new(move || user.deliver_with(3, "", text)) as Box<dyn FnOnce() + Send>;
+            let crash_at = (crash > 0).then_some(crash);
+            *world.fuse.lock().unwrap() = Fuse { crash_at, act_at: Some((at, act)), ..Fuse::default() };
+            let _ = world.run();
+            let late = world.fuse.lock().unwrap().act_at.take().is_some();
+            // What fingerprints cannot tell apart is one message, unless it is to be found among several.
+            let is_alone = there.texts(3).len() < 2;
+            if late || is_alone {
+                continue;
+            }
+            met_on_the_way += 1;
+            world.runs_until_quiet();
+            let case = format!("{observers:?}, {text}, arrived at {at}, cut off at {crash}");
+            let theirs = format!("{text} of 3");
+            let mut both = vec!["body of 3".to_owned(), theirs.clone()];
+            both.sort();
+            assert_eq!((here.texts(3), there.texts(3)), (both.clone(), both), "{case}");
+            // The first one here, which is ours.
+            here.expunge(3);
+            world.runs_until_quiet();
+            assert_eq!((here.texts(3), there.texts(3)), (vec![theirs.clone()], vec![theirs]), "{case}");
+        }
+    }
+    assert!(met_on_the_way > 50, "{met_on_the_way} met");
+}
+
+/// A server tells the UID of another message, which arrived while ours was on its way.
+#[test]
+fn s060_a_uid_that_is_another_messages_is_noticed_before_that_is_expunged() {
+    for (observers, at) in OBSERVERS.into_iter().flat_map(|observers| (1..30).map(move |at| (observers, at))) {
+        for (further, odd) in [(0, 3), (0, 4), (1, 4), (1, 5), (3, 4), (3, 5)] {
+            let mut world = World::in_line(observers);
+            let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+            there.is_odd([Oddity::TellsUidBefore(Uid::new(odd).unwrap())]);
+            here.deliver(3, "");
+            (5..5 + further).for_each(|number| here.deliver(number, ""));
+            let user = there.clone();
+            let act = Box::new(move || user.deliver(4, "")) as Box<dyn FnOnce() + Send>;
+            *world.fuse.lock().unwrap() = Fuse { act_at: Some((at, act)), ..Fuse::default() };
+            let _ = world.run();
+            let late = world.fuse.lock().unwrap().act_at.take();
+            late.into_iter().for_each(|(_, act)| act());
+            let case = format!("{observers:?}, arrived at {at}, {further} further, wrong about {odd}");
+            here.expunge(3);
+            world.runs_until_quiet();
+            let wanted: Vec<u32> = [1, 2, 4].into_iter().chain(5..5 + further).collect();
+            assert_eq!(
+                (numbers(&world, Side::Local), numbers(&world, Side::Remote)),
+                (wanted.clone(), wanted),
+                "{case}"
+            );
+        }
     }
 }

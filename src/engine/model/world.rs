@@ -280,7 +280,12 @@ impl User {
     }
 
     pub(super) fn deliver(&self, number: u32, flags: &str) {
-        let octets = format!("Message-ID: <{number}@x>\r\nSubject: {number}\r\n\r\nbody of {number}\r\n");
+        self.deliver_with(number, flags, "body");
+    }
+
+    /// Delivers a message that differs from others of that number by its text only.
+    pub(super) fn deliver_with(&self, number: u32, flags: &str, text: &str) {
+        let octets = format!("Message-ID: <{number}@x>\r\nSubject: {number}\r\n\r\n{text} of {number}\r\n");
         let date = InternalDate::from_unix(1_000 + i64::from(number)).unwrap();
         let mut server = self.server.lock().unwrap();
         server.create(&self.mailbox).deliver(octets, date, FlagSet::parse(flags));
@@ -383,6 +388,19 @@ impl User {
             mailbox.messages.values().map(|held| (number(held), held.flags.to_string())).collect();
         all.sort();
         all
+    }
+
+    /// The texts of the messages of that number, sorted.
+    pub(super) fn texts(&self, number: u32) -> Vec<String> {
+        let server = self.server.lock().unwrap();
+        let Some(mailbox) = server.mailboxes.get(&self.mailbox) else { return vec![] };
+        let text = |held: &super::memory::Held| {
+            let octets = String::from_utf8_lossy(&held.octets).into_owned();
+            octets.split_once("\r\n\r\n").map(|(_, text)| text.trim_end().to_owned()).unwrap_or_default()
+        };
+        let mut texts: Vec<String> = mailbox.messages.values().filter(|held| is(held, number)).map(text).collect();
+        texts.sort();
+        texts
     }
 
     pub(super) fn names(&self) -> Vec<String> {

@@ -104,6 +104,8 @@ impl ImapStore {
                 Reply::Untagged(Response::Vanished { when: Vanished::Now, uids }) => *vanished = vanished.union(&uids),
                 Reply::Done(completion) => match &completion.code {
                     Some(Code::Modified(uids)) => *modified = modified.union(uids),
+                    // Those that are still there are looked for afterwards.
+                    _ if completion.is_partial() => {}
                     _ if !completion.is_ok() => refusal = Some(completion),
                     _ => {}
                 },

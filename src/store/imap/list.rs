@@ -184,7 +184,9 @@ impl ImapStore {
     /// STATUS for every mailbox, one after the other in one flight. What is refused of one is no matter of the others.
     async fn gather_statuses(&mut self, gathered: &mut Gathered) -> Result<(), Error> {
         let items = self.status_items();
-        let mailboxes = gathered.lists.iter().filter(|list| kind(list) == MailboxKind::Mailbox);
+        let hierarchy = &self.names.hierarchy;
+        let takes_part = |list: &&List| kind(list) == MailboxKind::Mailbox && !hierarchy.is_of_others(&list.name);
+        let mailboxes = gathered.lists.iter().filter(takes_part);
         let names: BTreeSet<WireName> = mailboxes.filter_map(|list| WireName::new(&list.name)).collect();
         let commands = names.iter().map(|name| format!("STATUS {name} ({items})")).collect();
         let (statuses, _) = self.ask(commands).await?;
@@ -235,6 +237,9 @@ impl ImapStore {
         let mut listing = Listing::default();
         self.names.forget_all();
         for list in gathered.lists {
+            if self.names.hierarchy.is_of_others(&list.name) {
+                continue;
+            }
             if self.names.hierarchy.delimiter.is_none() {
                 self.names.hierarchy.delimiter = list.delimiter;
                 self.profile.delimiter = list.delimiter;

@@ -50,9 +50,22 @@ pub(super) struct Hierarchy {
     pub(super) delimiter: Option<char>,
     /// What stands before every name but INBOX, in the server's spelling.
     pub(super) prefix: String,
+    /// What stands before the names of mailboxes that are not the user's own (RFC 2342 §5).
+    pub(super) of_others: Vec<String>,
 }
 
 impl Hierarchy {
+    /// Whether it is another user's mailbox, or a shared one, or a level above such. They come and go with rights that
+    /// others give, so they take no part, unless the prefix leads to them.
+    pub(super) fn is_of_others(&self, wire: &[u8]) -> bool {
+        let is_in = |prefix: &str| {
+            let above = self.delimiter.and_then(|delimiter| prefix.strip_suffix(delimiter));
+            wire.starts_with(prefix.as_bytes()) || above.is_some_and(|above| wire == above.as_bytes())
+        };
+        let theirs = self.of_others.iter().filter(|prefix| !self.prefix.starts_with(prefix.as_str()));
+        theirs.into_iter().any(|prefix| is_in(prefix)) && !wire.eq_ignore_ascii_case(b"INBOX")
+    }
+
     /// Reads a name that the server said stands in a hierarchy of that delimiter. The error says why it is none of ours.
     pub(super) fn read(&self, wire: &[u8], delimiter: Option<char>) -> Result<MailboxName, String> {
         if wire.eq_ignore_ascii_case(b"INBOX") {
@@ -90,6 +103,9 @@ impl Hierarchy {
                 }
                 _ => wire.push_str(&encoded),
             }
+        }
+        if self.is_of_others(wire.as_bytes()) {
+            return Err("names that begin so are those of other users' mailboxes there, or of shared ones".to_owned());
         }
         WireName::new(wire.as_bytes()).ok_or_else(|| "the name cannot be written in modified UTF-7".to_owned())
     }
@@ -168,7 +184,7 @@ mod tests {
     use super::*;
 
     fn hierarchy(delimiter: &str, prefix: &str) -> Hierarchy {
-        Hierarchy { delimiter: delimiter.chars().next(), prefix: prefix.to_owned() }
+        Hierarchy { delimiter: delimiter.chars().next(), prefix: prefix.to_owned(), of_others: Vec::new() }
     }
 
     #[test]
@@ -241,6 +257,34 @@ mod tests {
     }
 
     #[test]
+    fn s109_what_is_not_the_users_own_is_told_by_its_namespace() {
+        for (delimiter, prefix, of_others, wire, is_theirs) in [
+            ("/", "", &["Other Users/", "Shared/"][..], "Other Users/bob/x", true),
+            ("/", "", &["Other Users/", "Shared/"], "Shared", true),
+            ("/", "", &["Other Users/", "Shared/"], "Shared things", false),
+            ("/", "", &["Other Users/"], "Other Users", true),
+            ("/", "", &["~"], "~bob", true),
+            ("/", "", &["Other Users/"], "a/Other Users/x", false),
+            // Nothing is told apart by nothing.
+            ("/", "", &[""], "x", false),
+            (".", "INBOX.", &["user.", ""], "INBOX.user.x", false),
+            (".", "INBOX.", &["INBOX."], "INBOX.x", false),
+            (".", "", &["INBOX."], "INBOX", false),
+            // Who names them means them.
+            ("/", "Other Users/bob/", &["Other Users/"], "Other Users/bob/x", false),
+            ("", "", &["#news."], "#news.x", true),
+        ] {
+            let of_others = of_others.iter().map(|prefix| (*prefix).to_owned()).collect();
+            let hierarchy = Hierarchy { of_others, ..hierarchy(delimiter, prefix) };
+            assert_eq!(hierarchy.is_of_others(wire.as_bytes()), is_theirs, "{wire} {prefix:?}");
+            if prefix.is_empty() && !delimiter.is_empty() && wire != "INBOX" {
+                let written = hierarchy.write(&MailboxName::new(wire).unwrap());
+                assert_eq!(written.is_err(), is_theirs, "{wire} {prefix:?}: {written:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_servers_spelling_is_used_and_the_first_one_stays() {
         let mut names = Names::new(hierarchy("/", ""));
         let name = MailboxName::new("INBOX/a").unwrap();
@@ -260,7 +304,7 @@ mod tests {
             delimiter in prop::option::of(prop::sample::select(vec!['/', '.', '\\', '^'])),
             prefix in prop::sample::select(vec!["", "INBOX.", "Mail/", "#user^"]),
         ) {
-            let hierarchy = Hierarchy { delimiter, prefix: prefix.to_owned() };
+            let hierarchy = Hierarchy { delimiter, prefix: prefix.to_owned(), of_others: Vec::new() };
             if let Ok(name) = MailboxName::new(&text)
                 && let Ok(wire) = hierarchy.write(&name)
             {

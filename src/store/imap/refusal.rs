@@ -89,10 +89,18 @@ const FULL: Meaning = meaning(Cause::OverQuota, Retry::Later, Reach::Mailbox);
 /// The same will be refused the same next time.
 const NOT_TAKEN: Meaning = meaning(Cause::CannotHold, Retry::Never, Reach::Message);
 
+/// What was not done this time may be next time, when less is left to be done.
+const PARTIAL: Meaning = meaning(Cause::Refused, Retry::Later, Reach::Message);
+
 impl Completion {
-    /// Whether it was done.
+    /// Whether it was done, and to all that it was said of.
     pub(super) fn is_ok(&self) -> bool {
-        self.status == Status::Ok
+        self.status == Status::Ok && !self.is_partial()
+    }
+
+    /// Whether it was done to some of the messages only (RFC 9738 §3.1). What is not told of the others proves nothing.
+    pub(super) fn is_partial(&self) -> bool {
+        self.has_code("MESSAGELIMIT")
     }
 
     /// Whether it bears the plain code of that upper-case name.
@@ -147,6 +155,9 @@ impl Completion {
             }
             "NONEXISTENT" | "TRYCREATE" => meaning(Cause::NoSuchMailbox, Retry::Later, Reach::Mailbox),
             "UNAVAILABLE" | "INUSE" | "THROTTLED" => PATIENCE,
+            "MESSAGELIMIT" => {
+                return (PARTIAL, Some("it answers for some of the messages only (MESSAGELIMIT, RFC 9738)"));
+            }
             "SERVERBUG" | "EXPUNGEISSUED" | "CORRUPTION" => meaning(Cause::Refused, Retry::Later, Reach::Message),
             _ => {
                 let text = self.text.to_ascii_lowercase();
@@ -194,6 +205,7 @@ mod tests {
             ("CANNOT", Status::No, Cause::CannotHold, Retry::Never, Reach::Message),
             ("TRYCREATE", Status::No, Cause::NoSuchMailbox, Retry::Later, Reach::Mailbox),
             ("SERVERBUG", Status::No, Cause::Refused, Retry::Later, Reach::Message),
+            ("MESSAGELIMIT", Status::Ok, Cause::Refused, Retry::Later, Reach::Message),
             ("", Status::No, Cause::Refused, Retry::Later, Reach::Message),
             ("", Status::Bad, Cause::Refused, Retry::Never, Reach::Message),
         ] {

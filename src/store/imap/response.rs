@@ -65,8 +65,8 @@ pub enum Response {
         /// ALL.
         all: UidSet,
     },
-    /// `* NAMESPACE …`: the first personal namespace, or none.
-    Namespace(Option<Namespace>),
+    /// `* NAMESPACE …`
+    Namespace(Namespaces),
     /// `* ID (…)` or `* ID NIL` (RFC 2971); keys in lower case.
     Id(Vec<(String, Option<String>)>),
     /// Something else: its keyword in upper case. RFC 9051 §2.2.2: a client must be ready for any response at any time.
@@ -229,7 +229,16 @@ pub struct MailboxStatusItems {
     pub append_limit: Option<u64>,
 }
 
-/// A namespace (RFC 2342).
+/// The namespaces of a user (RFC 2342).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// The first one that is the user's own, if there is any.
+    pub personal: Option<Namespace>,
+    /// What stands before the names of other users' mailboxes, and of shared ones.
+    pub of_others: Vec<Bytes>,
+}
+
+/// A namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// What stands before every name in it, octet by octet.

@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use super::mutf7;
 use super::name::{Hierarchy, Names, quoted};
 use super::quirks::Quirks;
 use super::refusal::words;
-use super::response::{Code, LiteralKind, Namespace, Response, Status, UntaggedStatus};
+use super::response::{Code, LiteralKind, Namespaces, Response, Status, UntaggedStatus};
 use super::store::ATTEMPTS;
 use super::transport::{Privacy, Transport};
 use crate::store::{Cause, Error, Method, Profile, Reach, Retry};
@@ -351,12 +352,12 @@ impl Authenticated {
             return Err(connection.fail(error));
         }
         let mut delimiter = answers.delimiter;
-        if answers.namespace.is_none() && capabilities.has("NAMESPACE") {
+        if answers.namespaces.personal.is_none() && capabilities.has("NAMESPACE") {
             let mut answers = Answers::default();
             connection.run("LIST \"\" \"\"", |response| answers.take(0, Reply::Untagged(response))).await?;
             delimiter = answers.delimiter;
         }
-        let hierarchy = hierarchy(endpoint.prefix.as_deref(), answers.namespace, delimiter);
+        let hierarchy = hierarchy(endpoint.prefix.as_deref(), &answers.namespaces, delimiter);
         // Only the untagged response says that it is on (RFC 7162 §3.2.3; `quirks`: ok-without-enabled).
         let enabled = answers.enabled.iter().any(|name| name == "QRESYNC");
         let (method, reason) = method(&capabilities, enabled, &endpoint.disable_extensions);
@@ -401,7 +402,7 @@ fn method(capabilities: &Capabilities, enabled: bool, disabled: &[String]) -> (M
 #[derive(Default)]
 struct Answers {
     enabled: Vec<String>,
-    namespace: Option<Namespace>,
+    namespaces: Namespaces,
     delimiter: Option<char>,
     id: Option<String>,
     /// What was refused, by its place among the commands.
@@ -412,7 +413,7 @@ impl Answers {
     fn take(&mut self, index: usize, reply: Reply) {
         match reply {
             Reply::Untagged(Response::Enabled(names)) => self.enabled.extend(names),
-            Reply::Untagged(Response::Namespace(namespace)) => self.namespace = namespace,
+            Reply::Untagged(Response::Namespace(namespaces)) => self.namespaces = namespaces,
             Reply::Untagged(Response::List(list)) => self.delimiter = list.delimiter,
             Reply::Untagged(Response::Id(fields)) => self.id = introduction(&fields),
             Reply::Done(completion) if !completion.is_ok() => self.refusals.push((index, completion)),
@@ -445,17 +446,19 @@ fn introduction(fields: &[(String, Option<String>)]) -> Option<String> {
 }
 
 /// A prefix from the configuration is written as a person writes it, one from the server as it stands on the wire.
-fn hierarchy(configured: Option<&str>, namespace: Option<Namespace>, delimiter: Option<char>) -> Hierarchy {
-    let (offered, delimiter) = match namespace {
-        Some(namespace) => (String::from_utf8_lossy(&namespace.prefix).into_owned(), namespace.delimiter),
+fn hierarchy(configured: Option<&str>, namespaces: &Namespaces, delimiter: Option<char>) -> Hierarchy {
+    let text = |prefix: &Bytes| String::from_utf8_lossy(prefix).into_owned();
+    let (offered, delimiter) = match &namespaces.personal {
+        Some(namespace) => (text(&namespace.prefix), namespace.delimiter),
         None => (String::new(), delimiter),
     };
-    let Some(configured) = configured else { return Hierarchy { delimiter, prefix: offered } };
+    let of_others = namespaces.of_others.iter().map(text).collect();
+    let Some(configured) = configured else { return Hierarchy { delimiter, prefix: offered, of_others } };
     let mut prefix = String::from_utf8_lossy(&mutf7::encode(configured)).into_owned();
     if let Some(delimiter) = delimiter.filter(|delimiter| !prefix.is_empty() && !prefix.ends_with(*delimiter)) {
         prefix.push(delimiter);
     }
-    Hierarchy { delimiter, prefix }
+    Hierarchy { delimiter, prefix, of_others }
 }
 
 fn address(link: &Link) -> String {
@@ -479,6 +482,7 @@ fn unreachable(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::imap::response::Namespace;
 
     #[test]
     fn addresses_are_those_a_person_would_write() {
@@ -518,8 +522,10 @@ mod tests {
 
     #[test]
     fn a_prefix_ends_at_a_level() {
-        let namespace =
-            |prefix: &'static str| Some(Namespace { prefix: prefix.as_bytes().into(), delimiter: Some('.') });
+        let namespace = |prefix: &'static str| Namespaces {
+            personal: Some(Namespace { prefix: prefix.as_bytes().into(), delimiter: Some('.') }),
+            ..Namespaces::default()
+        };
         for (configured, offered, prefix) in [
             (None, "INBOX.", "INBOX."),
             (Some("INBOX"), "", "INBOX."),
@@ -527,7 +533,7 @@ mod tests {
             (Some(""), "INBOX.", ""),
             (Some("Bücher"), "", "B&APw-cher."),
         ] {
-            assert_eq!(hierarchy(configured, namespace(offered), None).prefix, prefix, "{configured:?} {offered}");
+            assert_eq!(hierarchy(configured, &namespace(offered), None).prefix, prefix, "{configured:?} {offered}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::once;
 use super::printable::printable;
 use super::token::{Fault, Tokens};
 use crate::mail::{MailboxId, Uid, UidValidity};
-use crate::store::imap::response::{List, MailboxStatusItems, Namespace};
+use crate::store::imap::response::{List, MailboxStatusItems, Namespace, Namespaces};
 
 /// Most attributes of one mailbox.
 const ATTRIBUTES_LIMIT: usize = 256;
@@ -82,19 +82,34 @@ fn extended(tokens: &mut Tokens<'_>) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-/// `namespace SP namespace SP namespace`, of which the first are the user's own; `namespace = nil / "(" 1*descr ")"`,
+/// `namespace SP namespace SP namespace`: the user's own, other users', shared ones; `namespace = nil / "(" 1*descr ")"`,
 /// `descr = "(" string SP (DQUOTE QUOTED-CHAR DQUOTE / nil) [extensions] ")"` (RFC 9051 §7.3.5).
-pub(super) fn namespace(tokens: &mut Tokens<'_>) -> Result<Option<Namespace>, Fault> {
-    let personal = personal(tokens)?;
+pub(super) fn namespaces(tokens: &mut Tokens<'_>) -> Result<Namespaces, Fault> {
+    let mut namespaces = Namespaces { personal: personal(tokens)?, of_others: Vec::new() };
     for _others_and_shared in 0..2 {
         tokens.blank()?;
-        if !tokens.nil() {
-            tokens.expect(b'(', "a namespace")?;
-            tokens.skip_rest_of_list()?;
-        }
+        prefixes(tokens, &mut namespaces.of_others)?;
     }
     tokens.end()?;
-    Ok(personal)
+    Ok(namespaces)
+}
+
+fn prefixes(tokens: &mut Tokens<'_>, prefixes: &mut Vec<Bytes>) -> Result<(), Fault> {
+    const EXPECTED: &str = "a namespace";
+    if tokens.nil() {
+        return Ok(());
+    }
+    tokens.expect(b'(', EXPECTED)?;
+    loop {
+        tokens.blanks();
+        if tokens.eat(b')') {
+            return Ok(());
+        }
+        tokens.expect(b'(', EXPECTED)?;
+        tokens.blanks();
+        prefixes.push(tokens.string(EXPECTED)?);
+        tokens.skip_rest_of_list()?;
+    }
 }
 
 fn personal(tokens: &mut Tokens<'_>) -> Result<Option<Namespace>, Fault> {

@@ -137,7 +137,7 @@ fn untagged(tokens: &mut Tokens<'_>) -> Result<Response, Fault> {
         b"LIST" => behind_blank(tokens, mailboxes::list).map(Response::List),
         b"LSUB" => behind_blank(tokens, mailboxes::list).map(Response::Lsub),
         b"STATUS" => behind_blank(tokens, mailboxes::status).map(Response::Status),
-        b"NAMESPACE" => behind_blank(tokens, mailboxes::namespace).map(Response::Namespace),
+        b"NAMESPACE" => behind_blank(tokens, mailboxes::namespaces).map(Response::Namespace),
         b"ID" => behind_blank(tokens, words::id).map(Response::Id),
         // `-1 FETCH` may be about a message.
         [sign, ..] if !sign.is_ascii_alphabetic() => Err(fault),

@@ -60,7 +60,7 @@ fn ours(line: &[u8]) -> Option<Facts> {
         }
         Response::Search(uids) => facts.push(format!("SEARCH {uids}")),
         Response::ESearch { tag, all } => facts.push(format!("ESEARCH {tag:?} {all}")),
-        Response::Namespace(namespace) => facts.push(format!("NAMESPACE {namespace:?}")),
+        Response::Namespace(namespaces) => facts.push(format!("NAMESPACE {namespaces:?}")),
         Response::Id(mut fields) => {
             fields.retain(|(_, value)| value.is_some());
             fields.sort();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::mail::{FlagSet, InternalDate, MailboxId, ModSeq, NewKeywords, PermanentFlags, Uid, UidSet, UidValidity};
 use crate::store::imap::frame::{Event, Framer, Passed};
-use crate::store::imap::response::{Code, List, LiteralKind, MailboxStatusItems, Namespace, Vanished};
+use crate::store::imap::response::{Code, List, LiteralKind, MailboxStatusItems, Namespace, Namespaces, Vanished};
 
 fn read(octets: impl AsRef<[u8]>) -> Result<Response, ParseError> {
     parse(&Frame { octets: Bytes::copy_from_slice(octets.as_ref()), passed: None })
@@ -121,7 +121,10 @@ fn a_session_with_dovecot_is_understood() {
         vanished(Vanished::Now, (3, 3)),
         Response::Vanished { when: Vanished::Earlier, uids: set(&[(1, 1), (3, 3)]) },
         Response::Enabled(strings(&["QRESYNC"])),
-        Response::Namespace(Some(Namespace { prefix: Bytes::new(), delimiter: Some('/') })),
+        Response::Namespace(Namespaces {
+            personal: Some(Namespace { prefix: Bytes::new(), delimiter: Some('/') }),
+            ..Namespaces::default()
+        }),
         Response::ESearch { tag: Some("a25".to_owned()), all: set(&[(1, 5)]) },
         list(&["hasnochildren"], Some('/'), b"a \"q\" b", None),
         list(&["hasnochildren"], Some('/'), b"a{5}", None),
@@ -680,13 +683,19 @@ fn lists() {
 
 #[test]
 fn namespaces() {
-    let personal = |prefix: &'static str, delimiter| {
-        Response::Namespace(Some(Namespace { prefix: Bytes::from_static(prefix.as_bytes()), delimiter }))
+    let octets = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let with_others = |prefix: &'static str, delimiter, others: &[&'static str]| {
+        let personal = Some(Namespace { prefix: octets(prefix), delimiter });
+        Response::Namespace(Namespaces { personal, of_others: others.iter().map(|prefix| octets(prefix)).collect() })
     };
+    let personal = |prefix, delimiter| with_others(prefix, delimiter, &[]);
     holds([
         ("* NAMESPACE ((\"\" \"/\")) NIL NIL", personal("", Some('/'))),
-        ("* NAMESPACE NIL NIL NIL", Response::Namespace(None)),
-        ("* namespace ((\"INBOX.\" \".\")(\"x\" nil)) ((\"~\" \"/\")) ((\"#a\" NIL)) ", personal("INBOX.", Some('.'))),
+        ("* NAMESPACE NIL NIL NIL", Response::Namespace(Namespaces::default())),
+        (
+            "* namespace ((\"INBOX.\" \".\")(\"x\" nil)) ((\"~\" \"/\")) ((\"#a\" NIL) (\"\" \"/\" \"X\" (\"a\"))) ",
+            with_others("INBOX.", Some('.'), &["~", "#a", ""]),
+        ),
         ("* NAMESPACE ((\"\" NIL \"X-PARAM\" (\"FLAG1\" \"FLAG2\"))) NIL NIL", personal("", None)),
         ("* NAMESPACE (({2}\r\na) \"/\")) NIL NIL", personal("a)", Some('/'))),
     ]);
@@ -697,6 +706,8 @@ fn namespaces() {
         "* NAMESPACE NIL NIL NIL NIL",
         "* NAMESPACE () NIL NIL",
         "* NAMESPACE (()) NIL NIL",
+        "* NAMESPACE NIL (()) NIL",
+        "* NAMESPACE NIL NIL (\"\" \"/\")",
         "* NAMESPACE ((NIL \"/\")) NIL NIL",
         "* NAMESPACE ((\"\" /)) NIL NIL",
         "* NAMESPACE ((\"\" \"ab\")) NIL NIL",
