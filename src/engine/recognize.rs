@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::mail::{Both, Checkpoint, Fingerprint, FlagSet, MailboxName, Observation, Side, Uid, UidSet, UidValidity};
-use crate::plan::{Changes, MailboxKey, Pair, SkipReason, pair_up, rediscover};
+use crate::plan::{Changes, MailboxKey, Pair, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
@@ -144,7 +144,8 @@ pub(super) async fn pair_arrivals(
     Ok(fresh.len())
 }
 
-/// Pairs messages that a side took and did not show, and that have arrived there after all. Says how many.
+/// Pairs messages that a side took and did not show, and that have arrived there after all; one that equals another
+/// there looks merged until then. Says how many.
 pub(super) async fn pair_late_ones(
     run: &mut Run<'_>,
     found: &Found<'_>,
@@ -158,8 +159,8 @@ pub(super) async fn pair_late_ones(
             continue;
         }
         let skipped = run.state.skipped(found.key)?;
-        let unfound = skipped.iter().filter(|row| row.side == from && row.why == SkipReason::Unfound);
-        let ours = fingerprints(run, found, from, &unfound.map(|row| row.uid).collect()).await?;
+        let taken = skipped.iter().filter(|row| row.side == from && row.why.was_taken());
+        let ours = fingerprints(run, found, from, &taken.map(|row| row.uid).collect()).await?;
         if ours.is_empty() {
             continue;
         }

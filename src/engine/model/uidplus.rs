@@ -393,6 +393,27 @@ fn what_a_server_shows_late_is_not_copied_back() {
     }
 }
 
+/// The message equals one that is there already, so the server may as well have merged the two.
+#[test]
+fn what_looks_merged_and_is_shown_late_is_not_copied_back() {
+    for crash in 0..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Discards]);
+        here.deliver(2, "\\Seen");
+        world.runs_until_quiet();
+        assert_eq!(world.run().unwrap().skipped.len(), 1);
+        there.is_odd([]);
+        there.deliver(2, "\\Seen");
+        world.run_until(crash);
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side), [1, 2, 2], "{side}, cut off at {crash}");
+        }
+        assert_eq!(world.run().unwrap().skipped, [], "cut off at {crash}");
+    }
+}
+
 /// A server says that it took a message and throws it away, while somebody else's arrives: that one is not taken for it.
 #[test]
 fn what_a_server_took_and_does_not_show_is_named_and_never_sent_again() {
