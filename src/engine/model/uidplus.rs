@@ -178,6 +178,43 @@ fn lifted_marks_of_a_mailbox_that_is_another_by_now_are_forgotten() {
     assert!(found > 3, "{found} runs were cut off while marks were lifted");
 }
 
+/// The mailbox is deleted on the other side while marks are off. Where it may not be deleted here, it is created again
+/// there, and everything that was remembered of it is forgotten, but for the marks.
+#[test]
+fn lifted_marks_of_a_mailbox_that_is_created_again_are_put_back() {
+    use interimap::plan::{DeleteMailboxes, Policy};
+    let mut found = 0;
+    for (never, crash) in [true, false].into_iter().flat_map(|never| (1..40).map(move |crash| (never, crash))) {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local).in_mailbox("a"), world.at(Side::Remote).in_mailbox("a"));
+        here.deliver(3, "");
+        here.deliver(4, "");
+        world.runs_until_quiet();
+        there.is_odd([Oddity::NoUidplus]);
+        there.reflag(4, "\\Deleted", "");
+        world.runs_until_quiet();
+        here.expunge(3);
+        world.run_until(crash);
+        let is_off = there.holds().iter().any(|(number, flags)| *number == 4 && !flags.contains("\\Deleted"));
+        found += u32::from(is_off);
+        here.delete();
+        if never {
+            world.policy = Policy { delete_mailboxes: DeleteMailboxes::Never, ..Policy::two_way() };
+        } else {
+            there.deliver(7, "");
+        }
+        let _ = world.run();
+        world.runs_until_quiet();
+        assert_eq!(world.lifted(), 0, "never {never}, cut off at {crash}");
+        for user in [&here, &there] {
+            let held = user.holds();
+            let flags = held.iter().find(|(number, _)| *number == 4).map(|(_, flags)| flags.as_str());
+            assert_eq!(flags, Some("\\Deleted"), "never {never}, cut off at {crash}: {held:?}");
+        }
+    }
+    assert!(found > 3, "{found} runs were cut off while marks were lifted");
+}
+
 /// A rehearsal shows what a run would put back, writes nothing, and does not take the missing mark for a wish.
 #[test]
 fn a_rehearsal_shows_lifted_marks_and_leaves_them() {
