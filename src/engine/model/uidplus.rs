@@ -430,6 +430,34 @@ fn what_a_server_shows_late_is_not_copied_back() {
     }
 }
 
+/// Somebody else's message says the same in the same words, as those of programs do day by day.
+#[test]
+fn another_message_with_the_same_text_is_not_taken_for_one_that_is_not_shown() {
+    let says_the_same = |world: &World, side: Side, number: u32| {
+        let octets = format!("Message-ID: <{number}@x>\r\nSubject: backup\r\n\r\nThe backup is done.\r\n");
+        let date = interimap::mail::InternalDate::from_unix(1_000 + i64::from(number)).unwrap();
+        let mut server = world.servers[side].lock().unwrap();
+        server.create(&interimap::mail::MailboxName::inbox()).deliver(octets, date, Default::default());
+    };
+    let mut open = 0;
+    for crash in 1..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Discards]);
+        says_the_same(&world, Side::Local, 3);
+        world.run_until(crash);
+        open += world.intents();
+        there.is_odd([Oddity::TellsNoUid]);
+        says_the_same(&world, Side::Remote, 4);
+        world.runs_until_quiet();
+        assert!(numbers(&world, Side::Local).contains(&4), "cut off at {crash}: 4 never arrives");
+        here.expunge(3);
+        world.runs_until_quiet();
+        assert!(numbers(&world, Side::Remote).contains(&4), "cut off at {crash}: 4 is expunged for 3");
+    }
+    assert!(open > 3, "{open} runs were cut off before they had found the message");
+}
+
 /// The message equals one that is there already, so the server may as well have merged the two.
 #[test]
 fn what_looks_merged_and_is_shown_late_is_not_copied_back() {
