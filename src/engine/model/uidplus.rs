@@ -405,6 +405,27 @@ fn of_equal_messages_that_a_server_merges_none_is_lost_and_the_others_are_named(
     }
 }
 
+/// A message is moved out and back, so that a server that merges has one copy of what is gone and of what arrived.
+#[test]
+fn what_takes_the_place_of_its_equal_is_not_merged_with_it() {
+    for (crash, refused) in (0..40).flat_map(|step| [(step, 0), (0, step)]) {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Merges]);
+        here.carry(1, "b");
+        here.in_mailbox("b").carry(1, "INBOX");
+        let (crash_at, refuse_at) = ((crash > 0).then_some(crash), (refused > 0).then_some(refused));
+        *world.fuse.lock().unwrap() = Fuse { crash_at, refuse_at, ..Fuse::default() };
+        let _ = world.run();
+        world.now += 7 * 24 * 3600;
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side), [1, 2], "{side}, cut off at {crash}, refused at {refused}");
+        }
+        assert_eq!(world.run().unwrap().skipped, [], "cut off at {crash}, refused at {refused}");
+    }
+}
+
 #[test]
 fn what_a_server_shows_late_is_not_copied_back() {
     for crash in 0..30 {
