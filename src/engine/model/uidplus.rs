@@ -178,6 +178,36 @@ fn lifted_marks_of_a_mailbox_that_is_another_by_now_are_forgotten() {
     assert!(found > 3, "{found} runs were cut off while marks were lifted");
 }
 
+/// A server restored from a backup, of which nothing shows: the UID is another message's now.
+#[test]
+fn a_lifted_mark_is_not_put_on_another_message() {
+    let mut found = 0;
+    for crash in 1..40 {
+        let mut world = World::in_line(QRESYNC);
+        let there = world.at(Side::Remote);
+        there.is_odd([Oddity::NoUidplus]);
+        there.reflag(2, "\\Deleted", "");
+        world.runs_until_quiet();
+        world.at(Side::Local).expunge(1);
+        world.run_until(crash);
+        if flags(&world, Side::Remote, 2).is_some_and(|flags| flags.contains("\\Deleted")) {
+            continue;
+        }
+        found += 1;
+        {
+            let mut server = world.servers.remote.lock().unwrap();
+            let mailbox = server.mailboxes.get_mut(&interimap::mail::MailboxName::inbox()).unwrap();
+            let held = mailbox.messages.values_mut().find(|held| held.octets.starts_with(b"Message-ID: <2@x>"));
+            held.unwrap().octets = "Message-ID: <9@x>\r\nSubject: 9\r\n\r\nother\r\n".into();
+        }
+        world.run().unwrap();
+        world.runs_until_quiet();
+        assert_eq!(world.lifted(), 0, "cut off at {crash}");
+        assert_eq!(flags(&world, Side::Remote, 9).as_deref(), Some("\\Seen"), "cut off at {crash}");
+    }
+    assert!(found > 0, "no run was cut off while a mark was off");
+}
+
 /// The mailbox is deleted on the other side while marks are off. Where it may not be deleted here, it is created again
 /// there, and everything that was remembered of it is forgotten, but for the marks.
 #[test]
