@@ -37,6 +37,8 @@ pub(super) struct Copying<'a> {
     pub(super) source: &'a Sight,
     pub(super) target: &'a Sight,
     pub(super) uids: &'a UidSet,
+    /// What is to be expunged from the target once everything is copied.
+    pub(super) leaving: &'a UidSet,
 }
 
 /// Copies messages. What is refused is remembered with its reason; what is gone by now is not missed.
@@ -115,7 +117,7 @@ enum Fate {
     Taken,
     /// Its message was not taken, for this reason.
     LeftOut(Skipped),
-    /// Its message was not taken, and none would have been.
+    /// Its message was not taken, and none would have been, or not yet.
     NotDone,
 }
 
@@ -223,7 +225,7 @@ impl Appending<'_> {
     }
 
     fn remember(&mut self, intents: Vec<Intent>, ids: Vec<IntentId>, appended: Vec<Appended>) -> Result<(), Halt> {
-        let Copying { key, name, from, .. } = *self.copying;
+        let Copying { key, name, from, leaving, .. } = *self.copying;
         let target = from.other();
         let mut owners = self.owners(&appended)?;
         let mut arrived = Vec::new();
@@ -233,7 +235,14 @@ impl Appending<'_> {
             let Intent { uid: source, flags, fingerprint, floor, .. } = intent;
             let fate = match appended {
                 Appended::At { uid, .. } if owners.get(&uid).is_some_and(|owner| is_same(owner, &fingerprint)) => {
-                    Fate::LeftOut(self.skipped(source, SkipReason::Merged))
+                    match leaving.contains(uid) {
+                        // What it was merged with goes in this run; after that it can have a copy of its own.
+                        true => {
+                            self.settled = self.settled.and(Settled::Moved);
+                            Fate::NotDone
+                        }
+                        false => Fate::LeftOut(self.skipped(source, SkipReason::Merged)),
+                    }
                 }
                 // A UID that is somebody else's, or from before, is no answer to this append (CVE-2021-3578).
                 Appended::At { uid, flags: borne } if uid >= floor && !owners.contains_key(&uid) => {

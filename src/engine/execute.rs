@@ -227,7 +227,8 @@ async fn copy_messages(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
         if uids.is_empty() {
             continue;
         }
-        let copying = Copying { key: job.task.key, name: &job.task.name, from, source, target, uids };
+        let leaving = &job.task.plan.expunges[from.other()].values().copied().collect();
+        let copying = Copying { key: job.task.key, name: &job.task.name, from, source, target, uids, leaving };
         let settled = copy(run, &copying).await?;
         job.settled = job.settled.and(settled);
         job.touched = true;

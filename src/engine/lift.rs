@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::mail::{Flag, FlagChange, FlagSet, MailboxName, Side, UidSet, UidValidity};
+use crate::mail::{Flag, FlagChange, FlagSet, HeaderDigest, MailboxName, Side, Uid, UidSet, UidValidity};
 use crate::plan::{Lifted, MailboxKey};
-use crate::store::{Cause, Expunged, Reach, Stored, UidScope};
+use crate::store::{self, Cause, Expunged, Reach, Store, Stored, UidScope};
 
 use super::event::{Extent, Trouble, TroubleCause};
 use super::execute::Settled;
@@ -79,7 +79,9 @@ pub(super) async fn put_back(run: &mut Run<'_>, place: Place<'_>, at: &MailboxNa
     }
     for (uid_validity, uids) in lifted {
         let scope = UidScope { name: at.clone(), uid_validity };
-        let marked = match run.stores[side].store_flags(&scope, &[(uids, putting_on())], None).await {
+        let pairs = run.state.pairs_touching(key, side, &uids)?;
+        let known = pairs.values().map(|pair| (pair.uids[side], pair.fingerprint.header)).collect();
+        let marked = match mark_again(run.stores[side].as_mut(), &scope, &uids, &known).await {
             Ok(stored) => stored.values().all(is_marked_or_gone),
             Err(error) if matches!(error.cause, Cause::UidValidityChanged | Cause::NoSuchMailbox) => true,
             Err(error) => {
@@ -103,6 +105,27 @@ pub(super) async fn put_back(run: &mut Run<'_>, place: Place<'_>, at: &MailboxNa
     }
     run.state.commit(|change| change.drop_lifted(key, side))?;
     Ok(Settled::Yes)
+}
+
+/// Marks messages, but not what has the UID of one that is `known` by another header: in a server restored from a backup
+/// that is somebody else's.
+async fn mark_again(
+    store: &mut dyn Store,
+    scope: &UidScope,
+    uids: &UidSet,
+    known: &BTreeMap<Uid, HeaderDigest>,
+) -> Result<BTreeMap<Uid, Stored>, store::Error> {
+    let prints = match known.is_empty() {
+        true => BTreeMap::new(),
+        false => store.fingerprints(scope, &known.keys().copied().collect()).await?,
+    };
+    let is_another = |uid: &Uid, header: HeaderDigest| known.get(uid).is_some_and(|known| *known != header);
+    let others = prints.iter().filter(|(uid, print)| is_another(uid, print.header)).map(|(uid, _)| *uid).collect();
+    let uids = uids.difference(&others);
+    match uids.is_empty() {
+        true => Ok(BTreeMap::new()),
+        false => store.store_flags(scope, &[(uids, putting_on())], None).await,
+    }
 }
 
 fn journal(run: &mut Run<'_>, place: Place<'_>, uid_validity: UidValidity, marked: &UidSet) -> Result<(), Halt> {

@@ -7,7 +7,7 @@ use crate::mail::{
     Side, Silence, Uid, UidSet,
 };
 use crate::plan::{
-    Baseline, Changes, Diff, Lifted, MailboxKey, Place, Presence, Remembered, SkipReason, Skipped, View, Writing,
+    Baseline, Changes, Diff, Lifted, MailboxKey, Place, Presence, Remembered, Skipped, View, Writing,
     exists_equation_holds, plan_mailbox,
 };
 use crate::state;
@@ -246,7 +246,7 @@ impl Look {
         self.start_checkpoints(run)?;
         let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         let (mut baseline, mut changes) = self.compare(run)?;
-        if baseline.skipped.iter().any(|row| row.why == SkipReason::Unfound)
+        if baseline.skipped.iter().any(|row| row.why.was_taken())
             && recognize::pair_late_ones(run, &found, &changes).await? > 0
         {
             (baseline, changes) = self.compare(run)?;

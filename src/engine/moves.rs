@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mail::{Both, Fingerprint, Flag, FlagSet, PermanentFlags, Side, Uid, UidSet};
+use crate::mail::{Both, Checkpoint, Fingerprint, Flag, FlagSet, PermanentFlags, Side, Uid, UidSet};
 use crate::plan::{Answer, Intent, IntentId, MailboxKey, Pair, PairId, find_moves};
 use crate::store::{Reach, Relocated, UidScope};
 
@@ -252,10 +252,13 @@ impl Pass {
         let side = self.from.other();
         let prints = fingerprints(run, side, &self.source.scope, &uids_of(side, &messages)).await?;
         // A UID says who a message is; that it is none the less is made sure of before another one is moved.
-        let (movers, mut stay): (Vec<Mover>, Vec<Mover>) = messages.into_iter().partition(|message| {
+        let (known, mut stay): (Vec<Mover>, Vec<Mover>) =
+            messages.into_iter().partition(|message| prints.contains_key(&message.pair.uids[side]));
+        let (movers, others): (Vec<Mover>, Vec<Mover>) = known.into_iter().partition(|message| {
             let print = prints.get(&message.pair.uids[side]);
             print.is_some_and(|print| print.header == message.pair.fingerprint.header)
         });
+        self.spare(run, jobs, &others)?;
         if movers.is_empty() {
             return Ok(stay);
         }
@@ -283,6 +286,26 @@ impl Pass {
 
     fn key(&self, jobs: &[Job]) -> Option<MailboxKey> {
         jobs.get(self.reached).map(|job| job.task.key)
+    }
+
+    /// Another message has the UID of each of these: it is nobody's wish that it goes, so its pair ends, and everything in
+    /// its mailbox is looked at again. What has moved is copied.
+    fn spare(&self, run: &mut Run<'_>, jobs: &mut [Job], others: &[Mover]) -> Result<(), Halt> {
+        if others.is_empty() {
+            return Ok(());
+        }
+        if let Some(reached) = jobs.get_mut(self.reached) {
+            reached.task.plan.copies[self.from].extend(others.iter().map(|message| message.uid));
+        }
+        let Some(left) = jobs.get_mut(self.left) else { return Ok(()) };
+        left.settled = left.settled.and(Settled::Moved);
+        let (key, side) = (left.task.key, self.from.other());
+        let start = Checkpoint::start_of(self.source.scope.uid_validity);
+        run.state.commit(|change| {
+            change.set_checkpoint(key, side, Some(start))?;
+            others.iter().try_for_each(|message| change.forget_pair(message.id))
+        })?;
+        Ok(())
     }
 
     /// A moved message keeps its flags: what both sides last agreed on stays what either side's flags are compared with.

@@ -24,9 +24,8 @@ pub struct AccountPlan {
 /// One line of a plan. Many messages that share a fate share a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `move`, `copy`, `flag`,
-    /// `expunge`; to what is
-    /// remembered: `pair`, `unpair`, `forget`, `remember`.
+    /// What is done: `create`, `rename`, `delete`, `subscribe`, `unsubscribe`, `move`, `copy`, `flag`, `expunge`; to what
+    /// is remembered: `pair`, `unpair`, `forget`, `remember`.
     pub op: &'static str,
     /// The side that is changed; `state` for what is remembered.
     pub side: &'static str,

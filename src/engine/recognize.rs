@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::mail::{Both, Checkpoint, Fingerprint, FlagSet, MailboxName, Observation, Side, Uid, UidSet, UidValidity};
-use crate::plan::{Changes, MailboxKey, Pair, SkipReason, pair_up, rediscover};
+use crate::mail::{
+    Both, Checkpoint, Fingerprint, FlagSet, HeaderDigest, MailboxName, Observation, Side, Uid, UidSet, UidValidity,
+};
+use crate::plan::{Changes, MailboxKey, Pair, Text, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
@@ -144,7 +146,8 @@ pub(super) async fn pair_arrivals(
     Ok(fresh.len())
 }
 
-/// Pairs messages that a side took and did not show, and that have arrived there after all. Says how many.
+/// Pairs messages that a side took and did not show, and that have arrived there after all; one that equals another
+/// there looks merged until then. Says how many.
 pub(super) async fn pair_late_ones(
     run: &mut Run<'_>,
     found: &Found<'_>,
@@ -158,8 +161,8 @@ pub(super) async fn pair_late_ones(
             continue;
         }
         let skipped = run.state.skipped(found.key)?;
-        let unfound = skipped.iter().filter(|row| row.side == from && row.why == SkipReason::Unfound);
-        let ours = fingerprints(run, found, from, &unfound.map(|row| row.uid).collect()).await?;
+        let taken = skipped.iter().filter(|row| row.side == from && row.why.was_taken());
+        let ours = fingerprints(run, found, from, &taken.map(|row| row.uid).collect()).await?;
         if ours.is_empty() {
             continue;
         }
@@ -283,13 +286,14 @@ async fn digest_of(message: Message) -> Option<Digests> {
     let mut digest = ContentDigest::default();
     let mut octets = message.body.head().len() as u64;
     digest.update(message.body.head());
+    let origin = ["Message-ID", "Date"].map(|field| HeaderDigest::of_fields(message.body.head(), &[field]));
     if let Body::Streamed { mut rest, .. } = message.body {
         while let Some(chunk) = rest.recv().await {
             octets += chunk.len() as u64;
             digest.update(&chunk);
         }
     }
-    (octets == message.size).then(|| digest.finish())
+    (octets == message.size).then(|| digest.finish(origin))
 }
 
 /// Digests a message but for what servers are known to rewrite: line ends; in the header, octets above 0x7f (Cyrus makes
@@ -307,8 +311,8 @@ struct ContentDigest {
 pub(super) struct Digests {
     /// Header and body.
     pub(super) whole: [u8; 32],
-    /// The body alone; `None` where it is empty.
-    pub(super) body: Option<[u8; 32]>,
+    /// The body and where it comes from; `None` where it is empty.
+    pub(super) text: Option<Text>,
 }
 
 /// Where in a message the next octet stands.
@@ -349,10 +353,10 @@ impl ContentDigest {
         self.has_body |= !body.is_empty();
     }
 
-    fn finish(self) -> Digests {
+    fn finish(self, origin: [HeaderDigest; 2]) -> Digests {
         let [header, body]: [[u8; 32]; 2] = [self.header.finalize().into(), self.body.finalize().into()];
         let whole = Sha256::new().chain_update(header).chain_update(body).finalize().into();
-        Digests { whole, body: self.has_body.then_some(body) }
+        Digests { whole, text: self.has_body.then_some(Text { body, origin }) }
     }
 }
 
@@ -372,12 +376,17 @@ impl Run<'_> {
 mod tests {
     use super::*;
 
+    /// The origin of what names none.
+    fn nowhere() -> [HeaderDigest; 2] {
+        [HeaderDigest::of(b""); 2]
+    }
+
     #[test]
     fn contents_are_equal_but_for_what_servers_rewrite() {
         let of = |chunks: &[&[u8]]| {
             let mut digest = ContentDigest::default();
             chunks.iter().for_each(|chunk| digest.update(chunk));
-            digest.finish()
+            digest.finish(nowhere())
         };
         let original = of(&[b"A: \xfc\r\n\r\none\r\ntwo\0\r\n"]);
         for same in [&[&b"A: X\n\none\ntwo\0"[..]][..], &[b"A: \xfc\r", b"\n\r", b"\none\r\r\ntwo", b"\x80\r\n"]] {
@@ -398,7 +407,7 @@ mod tests {
         let of = |octets: &[u8]| {
             let mut digest = ContentDigest::default();
             digest.update(octets);
-            digest.finish().body
+            digest.finish(nowhere()).text
         };
         assert_eq!(of(b"A: 1\r\n\r\ntext\r\n"), of(b"B: 2\nC: 3\n\ntext\n"));
         assert_ne!(of(b"A: 1\r\n\r\ntext\r\n"), of(b"A: 1\r\n\r\ntexts\r\n"));
@@ -412,7 +421,7 @@ mod tests {
         let of = |octets: &[u8]| {
             let mut digest = ContentDigest::default();
             digest.update(octets);
-            digest.finish()
+            digest.finish(nowhere())
         };
         assert_ne!(of(b"\r\nbody"), of(b"\r\nydob"));
         assert_ne!(of(b"only text"), of(b"other text"));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Flag, FlagSet, HeaderDigest, Side, Uid, UidSet};
 use crate::plan::{
-    Answer, Intent, IntentId, Pair, SkipReason, Skipped, contested, find_landed, find_rewritten, match_bodies,
+    Answer, Intent, IntentId, Pair, SkipReason, Skipped, Text, contested, find_landed, find_rewritten, match_texts,
+    match_wholes,
 };
 
 use super::copy::{Copying, leave_no_flag_behind};
@@ -191,7 +192,7 @@ async fn told_apart(
     let theirs = wholes(digests_of(run, found, from.other(), &uids.iter().copied().collect()).await?);
     let ours = ids.iter().filter_map(|id| Some((*id, *ours.get(&open.get(id)?.uid)?))).collect();
     let is_new = |(id, uid): &(IntentId, Uid)| open.get(id).is_some_and(|intent| *uid >= intent.floor);
-    let landed = match_bodies(&ours, &theirs).into_iter().filter(is_new).collect();
+    let landed = match_wholes(&ours, &theirs).into_iter().filter(is_new).collect();
     Ok((landed, (ids, uids)))
 }
 
@@ -207,7 +208,7 @@ fn left_over(prints: &Prints, landed: &BTreeMap<IntentId, Uid>) -> Prints {
 }
 
 /// What becomes of messages that the target has taken and that are not found by their header. A server may have rewritten
-/// that but not the text below; then it is known by this. Of one with the header of another that is there, the server
+/// that but not the text below, nor its origin; then it is known by these. Of one with the header of another that is there, the server
 /// keeps no second copy. What then remains is left out for good. (That as many messages are new there as are missing
 /// proves nothing: others deliver mail as well, and that would be lost.)
 async fn conclude(
@@ -224,11 +225,11 @@ async fn conclude(
     }
     let target = from.other();
     let sources = missing.values().map(|intent| intent.uid).collect();
-    let ours = bodies(digests_of(run, found, from, &sources).await?);
+    let ours = texts(digests_of(run, found, from, &sources).await?);
     let ours = missing.iter().filter_map(|(id, intent)| Some((*id, *ours.get(&intent.uid)?))).collect();
-    let theirs = bodies(digests_of(run, found, target, &left_over(prints, landed).keys().copied().collect()).await?);
+    let theirs = texts(digests_of(run, found, target, &left_over(prints, landed).keys().copied().collect()).await?);
     let is_new = |(id, uid): &(IntentId, Uid)| missing.get(id).is_some_and(|intent| *uid >= intent.floor);
-    landed.extend(match_bodies(&ours, &theirs).into_iter().filter(is_new));
+    landed.extend(match_texts(&ours, &theirs).into_iter().filter(is_new));
     let mut missing = unfound(open, landed, Answer::Taken);
     let mut headers: BTreeSet<HeaderDigest> =
         run.state.pairs(found.key)?.values().map(|pair| pair.fingerprint.header).collect();
@@ -250,8 +251,8 @@ fn wholes(digests: BTreeMap<Uid, Digests>) -> BTreeMap<Uid, [u8; 32]> {
     digests.into_iter().map(|(uid, digests)| (uid, digests.whole)).collect()
 }
 
-fn bodies(digests: BTreeMap<Uid, Digests>) -> BTreeMap<Uid, [u8; 32]> {
-    digests.into_iter().filter_map(|(uid, digests)| Some((uid, digests.body?))).collect()
+fn texts(digests: BTreeMap<Uid, Digests>) -> BTreeMap<Uid, Text> {
+    digests.into_iter().filter_map(|(uid, digests)| Some((uid, digests.text?))).collect()
 }
 
 /// What stands for the source and the target of something that goes from `from` to the other side.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::mail::{Both, Listed, Listing, MailboxName, Side, Silence, Subscription, UidSet};
 use crate::plan::{
     Creation, Deletion, DeletionCondition, Evidence, MailboxKey, Remembered, RenameKind, Roster, Skipped, TreePlan,
-    TreeView, exists_equation_holds, plan_tree, suspect_renames,
+    TreeView, Writing, exists_equation_holds, plan_tree, suspect_renames,
 };
 use crate::store::{self, UidScope, Wanted};
 
 use super::event::{Event, Extent, MailboxEvent, Trouble, TroubleCause};
+use super::execute::Settled;
 use super::survey::Mode;
-use super::{Halt, Run};
+use super::{Halt, Run, lift};
 
 /// Lists both sides and plans the mailboxes. Renames are carried out at once, and what follows is planned under the new
 /// names; a rehearsal only plays them through in its copy of the state.
@@ -44,6 +45,9 @@ pub(super) async fn survey(run: &mut Run<'_>, mode: Mode) -> Result<TreePlan, Ha
         }
         note(run, &listings, &tree);
         make_sure_of_deletions(run, &mut tree).await?;
+        if mode == Mode::Execute {
+            put_marks_back(run, &mut tree).await?;
+        }
         forget(run, &tree, mode)?;
         return Ok(tree);
     }
@@ -76,6 +80,26 @@ fn note(run: &mut Run<'_>, listings: &Both<Listing>, tree: &TreePlan) {
     for wish in &tree.troubles {
         run.trouble(trouble(wish.side, Some(wish.mailbox.clone()), wish.text.clone()));
     }
+}
+
+/// Puts marks back that are lifted in mailboxes that are to be forgotten, for a side may still have them. Where that fails,
+/// nothing is forgotten, nor is the mailbox created again, until it works.
+async fn put_marks_back(run: &mut Run<'_>, tree: &mut TreePlan) -> Result<(), Halt> {
+    let mut off: BTreeSet<MailboxName> = BTreeSet::new();
+    for (key, name) in &tree.forgets {
+        for side in Side::BOTH.into_iter().filter(|side| run.policy.writing[*side] == Writing::Allowed) {
+            if run.state.lifted(*key)?.iter().all(|row| row.side != side) {
+                continue;
+            }
+            let at = run.name_on(side, name);
+            if lift::put_back(run, lift::Place { key: *key, name, side }, &at).await? != Settled::Yes {
+                off.insert(name.clone());
+            }
+        }
+    }
+    tree.forgets.retain(|(_, name)| !off.contains(name));
+    tree.places.retain(|place| !off.contains(&place.name));
+    Ok(())
 }
 
 /// Lets go of what is gone on both sides, and gives rows their new names where the renames need nothing more.

@@ -141,6 +141,11 @@ impl HeaderDigest {
     /// line is no header. Octets that servers replace (8-bit by `X` on Cyrus, NUL by 0x80 on Dovecot) count as one,
     /// white space and folding do not count at all.
     pub fn of(header: &[u8]) -> HeaderDigest {
+        HeaderDigest::of_fields(header, &HeaderDigest::FIELDS)
+    }
+
+    /// The same of these fields only; of a header without any of them it is that of no header.
+    pub fn of_fields(header: &[u8], fields: &[&str]) -> HeaderDigest {
         let mut found: Vec<(usize, Vec<u8>)> = Vec::new();
         let mut open = false;
         for line in header.split(|b| *b == b'\n') {
@@ -156,7 +161,7 @@ impl HeaderDigest {
             }
             let field = line.iter().position(|b| *b == b':').and_then(|colon| {
                 let name = line[..colon].trim_ascii_end();
-                let at = HeaderDigest::FIELDS.iter().position(|field| name.eq_ignore_ascii_case(field.as_bytes()))?;
+                let at = fields.iter().position(|field| name.eq_ignore_ascii_case(field.as_bytes()))?;
                 Some((at, line[colon + 1..].iter().copied().filter_map(folded).collect()))
             });
             open = field.is_some();

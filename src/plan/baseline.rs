@@ -135,6 +135,11 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// Whether the other side has said that it took the message, so that it may show it later.
+    pub fn was_taken(&self) -> bool {
+        matches!(self, SkipReason::Merged | SkipReason::Unfound)
+    }
+
     /// The reason in words, where it is one that the user is told.
     pub fn words(&self) -> Option<&str> {
         match self {

@@ -16,7 +16,10 @@ pub use merge::{Merged, agreed, merge};
 pub use messages::{MailboxPlan, Reflag, View, plan_mailbox};
 pub use moves::{Move, find_moves};
 pub use names::{NameConflict, NameMap, Rename};
-pub use pairing::{Likeness, Rediscovered, contested, find_landed, find_rewritten, match_bodies, pair_up, rediscover};
+pub use pairing::{
+    Likeness, Rediscovered, Text, contested, find_landed, find_rewritten, match_texts, match_wholes, pair_up,
+    rediscover,
+};
 pub use policy::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, Policy, Selection, Writing};
 pub use tree::{
     Deletion, DeletionCondition, Evidence, NameTrouble, Place, Presence, RenameKind, RenameStep, Roster, Standing,

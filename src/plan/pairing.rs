@@ -143,14 +143,48 @@ pub fn find_rewritten(
     found
 }
 
-/// Finds, for appends that the target has said it took, messages with the same text below another header, in ascending
-/// order. Both maps hold digests of these texts.
-pub fn match_bodies<A: Ord + Copy, B: Ord + Copy>(
+/// What is left of a message where its header may have been rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The digest of the text below the header.
+    pub body: [u8; 32],
+    /// Its `Message-ID`, and its `Date`.
+    pub origin: [HeaderDigest; 2],
+}
+
+impl Text {
+    /// Whether `other`, which has the same body, can be this message with another header. Programs say the same in the
+    /// same words day by day: what does not bear the origin of this one is another message.
+    fn can_be(&self, other: &Text) -> bool {
+        let nothing_to_go_by = HeaderDigest::of(b"");
+        self.origin.iter().zip(&other.origin).all(|(ours, theirs)| *ours == nothing_to_go_by || ours == theirs)
+    }
+}
+
+/// Pairs messages that hold the same, by digests of all that they hold, in ascending order.
+pub fn match_wholes<A: Ord + Copy, B: Ord + Copy>(
     ours: &BTreeMap<A, [u8; 32]>,
     theirs: &BTreeMap<B, [u8; 32]>,
 ) -> Vec<(A, B)> {
     let found = pair_by(&mut ours.clone(), &mut theirs.clone(), |digest| *digest);
     found.into_iter().map(|((our, _), their)| (our, their)).collect()
+}
+
+/// Finds, for appends that the target has said it took, messages with the same text below another header, in ascending
+/// order.
+pub fn match_texts<A: Ord + Copy, B: Ord + Copy>(ours: &BTreeMap<A, Text>, theirs: &BTreeMap<B, Text>) -> Vec<(A, B)> {
+    let mut left: BTreeMap<[u8; 32], Vec<(B, &Text)>> = BTreeMap::new();
+    for (their, text) in theirs {
+        left.entry(text.body).or_default().push((*their, text));
+    }
+    let mut found = Vec::new();
+    for (our, text) in ours {
+        let Some(candidates) = left.get_mut(&text.body) else { continue };
+        if let Some(at) = candidates.iter().position(|(_, candidate)| text.can_be(candidate)) {
+            found.push((*our, candidates.remove(at).0));
+        }
+    }
+    found
 }
 
 /// Where the messages of remembered pairs are found again on sides whose UIDs have lost their meaning.
@@ -310,10 +344,31 @@ mod tests {
     }
 
     #[test]
-    fn equal_texts_are_a_multiset() {
-        let ours = BTreeMap::from([(1, [7; 32]), (2, [8; 32]), (3, [7; 32]), (4, [7; 32])]);
-        let theirs = BTreeMap::from([(10, [7; 32]), (11, [9; 32]), (12, [7; 32])]);
-        assert_eq!(match_bodies(&ours, &theirs), [(1, 10), (3, 12)]);
+    fn equal_texts_of_one_origin_are_a_multiset() {
+        let text = |body: u8, origin: [&str; 2]| {
+            let field = |value: &str, name: &str| match value {
+                "" => HeaderDigest::of(b""),
+                value => HeaderDigest::of_fields(format!("{name}: {value}\r\n").as_bytes(), &[name]),
+            };
+            Text { body: [body; 32], origin: [field(origin[0], "Message-ID"), field(origin[1], "Date")] }
+        };
+        let plain = |body: u8| text(body, ["", ""]);
+        let ours = BTreeMap::from([(1, plain(7)), (2, plain(8)), (3, plain(7)), (4, plain(7))]);
+        let theirs = BTreeMap::from([(10, plain(7)), (11, plain(9)), (12, plain(7))]);
+        assert_eq!(match_texts(&ours, &theirs), [(1, 10), (3, 12)]);
+        for (case, ours, theirs, same) in [
+            ("the same origin", ["a", "1"], ["a", "1"], true),
+            ("another identity", ["a", "1"], ["b", "1"], false),
+            ("another day", ["", "1"], ["", "2"], false),
+            ("what was missing is added", ["", ""], ["b", "2"], true),
+            ("what was there is missing", ["a", "1"], ["", "1"], false),
+        ] {
+            let (ours, theirs) = (BTreeMap::from([(1, text(7, ours))]), BTreeMap::from([(2, text(7, theirs))]));
+            assert_eq!(match_texts(&ours, &theirs).len(), usize::from(same), "{case}");
+        }
+        let ours = BTreeMap::from([(1, text(7, ["a", ""])), (2, text(7, ["b", ""]))]);
+        let theirs = BTreeMap::from([(10, text(7, ["b", ""])), (11, text(7, ["a", ""]))]);
+        assert_eq!(match_texts(&ours, &theirs), [(1, 11), (2, 10)], "in another order");
     }
 
     #[test]

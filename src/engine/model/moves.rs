@@ -453,8 +453,13 @@ fn another_message_in_its_place_is_not_moved() {
         mailbox.messages.get_mut(&uid).unwrap().octets = "Message-ID: <9@x>\r\nSubject: 9\r\n\r\nother\r\n".into();
     }
     let report = world.run().unwrap();
-    assert_eq!((report.sides.remote.moved, report.sides.remote.copied), (0, 1));
+    assert_eq!((report.sides.remote.moved, report.sides.remote.copied, report.sides.remote.expunged), (0, 1, 0));
     assert!(world.at(Side::Remote).in_mailbox("b").holds().iter().any(|(number, _)| *number == 3));
+    world.runs_until_quiet();
+    for side in Side::BOTH {
+        let held = world.at(side).in_mailbox("a").holds();
+        assert!(held.iter().any(|(number, _)| *number == 9), "nor is it expunged on the {side} side: {held:?}");
+    }
 }
 
 #[test]

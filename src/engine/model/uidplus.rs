@@ -178,6 +178,73 @@ fn lifted_marks_of_a_mailbox_that_is_another_by_now_are_forgotten() {
     assert!(found > 3, "{found} runs were cut off while marks were lifted");
 }
 
+/// A server restored from a backup, of which nothing shows: the UID is another message's now.
+#[test]
+fn a_lifted_mark_is_not_put_on_another_message() {
+    let mut found = 0;
+    for crash in 1..40 {
+        let mut world = World::in_line(QRESYNC);
+        let there = world.at(Side::Remote);
+        there.is_odd([Oddity::NoUidplus]);
+        there.reflag(2, "\\Deleted", "");
+        world.runs_until_quiet();
+        world.at(Side::Local).expunge(1);
+        world.run_until(crash);
+        if flags(&world, Side::Remote, 2).is_some_and(|flags| flags.contains("\\Deleted")) {
+            continue;
+        }
+        found += 1;
+        {
+            let mut server = world.servers.remote.lock().unwrap();
+            let mailbox = server.mailboxes.get_mut(&interimap::mail::MailboxName::inbox()).unwrap();
+            let held = mailbox.messages.values_mut().find(|held| held.octets.starts_with(b"Message-ID: <2@x>"));
+            held.unwrap().octets = "Message-ID: <9@x>\r\nSubject: 9\r\n\r\nother\r\n".into();
+        }
+        world.run().unwrap();
+        world.runs_until_quiet();
+        assert_eq!(world.lifted(), 0, "cut off at {crash}");
+        assert_eq!(flags(&world, Side::Remote, 9).as_deref(), Some("\\Seen"), "cut off at {crash}");
+    }
+    assert!(found > 0, "no run was cut off while a mark was off");
+}
+
+/// The mailbox is deleted on the other side while marks are off. Where it may not be deleted here, it is created again
+/// there, and everything that was remembered of it is forgotten, but for the marks.
+#[test]
+fn lifted_marks_of_a_mailbox_that_is_created_again_are_put_back() {
+    use interimap::plan::{DeleteMailboxes, Policy};
+    let mut found = 0;
+    for (never, crash) in [true, false].into_iter().flat_map(|never| (1..40).map(move |crash| (never, crash))) {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local).in_mailbox("a"), world.at(Side::Remote).in_mailbox("a"));
+        here.deliver(3, "");
+        here.deliver(4, "");
+        world.runs_until_quiet();
+        there.is_odd([Oddity::NoUidplus]);
+        there.reflag(4, "\\Deleted", "");
+        world.runs_until_quiet();
+        here.expunge(3);
+        world.run_until(crash);
+        let is_off = there.holds().iter().any(|(number, flags)| *number == 4 && !flags.contains("\\Deleted"));
+        found += u32::from(is_off);
+        here.delete();
+        if never {
+            world.policy = Policy { delete_mailboxes: DeleteMailboxes::Never, ..Policy::two_way() };
+        } else {
+            there.deliver(7, "");
+        }
+        let _ = world.run();
+        world.runs_until_quiet();
+        assert_eq!(world.lifted(), 0, "never {never}, cut off at {crash}");
+        for user in [&here, &there] {
+            let held = user.holds();
+            let flags = held.iter().find(|(number, _)| *number == 4).map(|(_, flags)| flags.as_str());
+            assert_eq!(flags, Some("\\Deleted"), "never {never}, cut off at {crash}: {held:?}");
+        }
+    }
+    assert!(found > 3, "{found} runs were cut off while marks were lifted");
+}
+
 /// A rehearsal shows what a run would put back, writes nothing, and does not take the missing mark for a wish.
 #[test]
 fn a_rehearsal_shows_lifted_marks_and_leaves_them() {
@@ -368,6 +435,27 @@ fn of_equal_messages_that_a_server_merges_none_is_lost_and_the_others_are_named(
     }
 }
 
+/// A message is moved out and back, so that a server that merges has one copy of what is gone and of what arrived.
+#[test]
+fn what_takes_the_place_of_its_equal_is_not_merged_with_it() {
+    for (crash, refused) in (0..40).flat_map(|step| [(step, 0), (0, step)]) {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Merges]);
+        here.carry(1, "b");
+        here.in_mailbox("b").carry(1, "INBOX");
+        let (crash_at, refuse_at) = ((crash > 0).then_some(crash), (refused > 0).then_some(refused));
+        *world.fuse.lock().unwrap() = Fuse { crash_at, refuse_at, ..Fuse::default() };
+        let _ = world.run();
+        world.now += 7 * 24 * 3600;
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side), [1, 2], "{side}, cut off at {crash}, refused at {refused}");
+        }
+        assert_eq!(world.run().unwrap().skipped, [], "cut off at {crash}, refused at {refused}");
+    }
+}
+
 #[test]
 fn what_a_server_shows_late_is_not_copied_back() {
     for crash in 0..30 {
@@ -390,6 +478,55 @@ fn what_a_server_shows_late_is_not_copied_back() {
         here.expunge(3);
         world.runs_until_quiet();
         assert_eq!(numbers(&world, Side::Remote), [1, 2, 4], "cut off at {crash}");
+    }
+}
+
+/// Somebody else's message says the same in the same words, as those of programs do day by day.
+#[test]
+fn another_message_with_the_same_text_is_not_taken_for_one_that_is_not_shown() {
+    let says_the_same = |world: &World, side: Side, number: u32| {
+        let octets = format!("Message-ID: <{number}@x>\r\nSubject: backup\r\n\r\nThe backup is done.\r\n");
+        let date = interimap::mail::InternalDate::from_unix(1_000 + i64::from(number)).unwrap();
+        let mut server = world.servers[side].lock().unwrap();
+        server.create(&interimap::mail::MailboxName::inbox()).deliver(octets, date, Default::default());
+    };
+    let mut open = 0;
+    for crash in 1..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Discards]);
+        says_the_same(&world, Side::Local, 3);
+        world.run_until(crash);
+        open += world.intents();
+        there.is_odd([Oddity::TellsNoUid]);
+        says_the_same(&world, Side::Remote, 4);
+        world.runs_until_quiet();
+        assert!(numbers(&world, Side::Local).contains(&4), "cut off at {crash}: 4 never arrives");
+        here.expunge(3);
+        world.runs_until_quiet();
+        assert!(numbers(&world, Side::Remote).contains(&4), "cut off at {crash}: 4 is expunged for 3");
+    }
+    assert!(open > 3, "{open} runs were cut off before they had found the message");
+}
+
+/// The message equals one that is there already, so the server may as well have merged the two.
+#[test]
+fn what_looks_merged_and_is_shown_late_is_not_copied_back() {
+    for crash in 0..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (here, there) = (world.at(Side::Local), world.at(Side::Remote));
+        there.is_odd([Oddity::Discards]);
+        here.deliver(2, "\\Seen");
+        world.runs_until_quiet();
+        assert_eq!(world.run().unwrap().skipped.len(), 1);
+        there.is_odd([]);
+        there.deliver(2, "\\Seen");
+        world.run_until(crash);
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side), [1, 2, 2], "{side}, cut off at {crash}");
+        }
+        assert_eq!(world.run().unwrap().skipped, [], "cut off at {crash}");
     }
 }
 
