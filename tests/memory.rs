@@ -33,7 +33,7 @@ const ALLOWANCE: usize = 1 << 20;
 
 /// The only test here, for all that runs beside it would be counted.
 #[test]
-fn a_mailbox_that_is_listed_in_full_costs_few_octets_a_message() {
+fn s066_a_mailbox_that_is_listed_in_full_costs_few_octets_a_message() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (gap, order) in [(20, Listed::Ascending), (3, Listed::Descending)] {
         let (octets, rows) = runtime.block_on(cost_of_a_quiet_run(gap, order));

@@ -18,7 +18,7 @@ const LIST: &str =
 
 /// `quirks`: virtual-mailboxes. What they are is said by their attributes, whatever they are called.
 #[tokio::test]
-async fn mailboxes_that_show_the_messages_of_others_are_told_by_their_use() {
+async fn s106_mailboxes_that_show_the_messages_of_others_are_told_by_their_use() {
     let script = opening()
         + LIST
         + "S: * LIST (\\HasNoChildren \\Subscribed) \"/\" \"INBOX\"\n\
@@ -69,7 +69,7 @@ async fn names_that_gmail_refuses_are_refused_before_anything_is_tried() {
 
 /// `quirks`: code-without-text, flags-that-are-none, unasked-items. There is no [CLOSED] without QRESYNC.
 #[tokio::test]
-async fn changes_come_by_condstore() {
+async fn s065_changes_come_by_condstore() {
     let selected = |messages: u32| {
         format!(
             "S: * FLAGS (\\Answered \\Flagged \\Draft \\Deleted \\Seen $Forwarded OIB-Seen-[Gmail]/Trash)\n\

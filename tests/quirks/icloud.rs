@@ -49,7 +49,7 @@ async fn what_is_gone_is_told_by_what_is_left() {
 
 /// `quirks`: no-select-parameter. One refusal is enough: nothing is said with a parameter from there on.
 #[tokio::test]
-async fn a_select_without_parameter_will_do() {
+async fn s075_a_select_without_parameter_will_do() {
     let script = opening()
         + "C: a1 SELECT \"INBOX\" (CONDSTORE)\nC: a2 UID FETCH 1:* (FLAGS) (CHANGEDSINCE 90)\n\
            C: a3 UID SEARCH RETURN (ALL) ALL\nS: a1 BAD Parse Error (at position 15)\nS: a2 BAD Invalid state\n\

@@ -22,7 +22,7 @@ fn selected(messages: u32, script: &str) -> String {
 
 /// `quirks`: highestmodseq-without-condstore. The gap below UIDNEXT is no reason to worry.
 #[tokio::test]
-async fn a_highestmodseq_alone_is_not_relied_on() {
+async fn s066_a_highestmodseq_alone_is_not_relied_on() {
     let script = opening()
         + "C: a1 SELECT \"INBOX\"\nC: a2 UID FETCH 1:* (FLAGS)\n"
         + &mailbox(2, 7, 420_000)
