@@ -475,9 +475,34 @@ fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
     Ok(())
 }
 
+/// Whether a mailbox that is not listed any more cannot be opened either. One that can has only been hidden: a right to
+/// list it was taken away, or its name belongs to others now (RFC 4314 §4, RFC 2342 §5).
+async fn is_gone(run: &mut Run<'_>, deletion: &Deletion) -> Result<bool, Halt> {
+    let side = deletion.side.other();
+    let name = run.name_on(side, &deletion.remembered.name);
+    let known = deletion.remembered.checkpoints[side].map(|checkpoint| checkpoint.uid_validity);
+    match run.stores[side].census(&name).await {
+        Ok(Some((status, _))) if Some(status.uid_validity) == known => {
+            run.trouble(Trouble {
+                reach: Extent::Message,
+                side: Some(side),
+                mailbox: Some(name),
+                cause: TroubleCause::Mailbox,
+                text: "it is not listed any more, but it is still there".to_owned(),
+            });
+            Ok(false)
+        }
+        Ok(_) => Ok(true),
+        Err(error) => run.store_trouble(side, Some(&name), error).map(|()| false),
+    }
+}
+
 /// Deletes a mailbox that the other side has deleted, after one last look.
 async fn delete(run: &mut Run<'_>, deletion: &Deletion) -> Result<(), Halt> {
     let side = deletion.side;
+    if !is_gone(run, deletion).await? {
+        return Ok(());
+    }
     if deletion.condition == DeletionCondition::HoldsNothingNew {
         let fresh = match run.stores[side].census(&deletion.at).await {
             Ok(fresh) => fresh,

@@ -57,6 +57,34 @@ fn a_listing_without_inbox_deletes_and_doubles_nothing() {
 }
 
 #[test]
+fn s108_a_mailbox_that_is_hidden_from_the_listing_is_not_taken_for_a_deleted_one() {
+    for side in Side::BOTH {
+        let mut world = World::in_line(QRESYNC);
+        let name = MailboxName::new("hidden").unwrap();
+        world.at(side).in_mailbox("hidden").create();
+        world.at(side).in_mailbox("hidden").deliver(10, "");
+        world.runs_until_quiet();
+        world.servers[side].lock().unwrap().unlisted.insert(name.clone());
+        for _ in 0..2 {
+            let report = world.run().unwrap();
+            let told: Vec<_> = report.troubles.iter().map(|trouble| (trouble.side, trouble.mailbox.clone())).collect();
+            assert_eq!(told, [(Some(side), Some(name.clone()))], "{side}: {:?}", report.troubles);
+            assert_eq!(numbers(&world, side.other(), "hidden"), [10], "{side}");
+        }
+        world.servers[side].lock().unwrap().unlisted.clear();
+        world.at(side.other()).in_mailbox("hidden").deliver(11, "");
+        world.runs_until_quiet();
+        for side in Side::BOTH {
+            assert_eq!(numbers(&world, side, "hidden"), [10, 11]);
+        }
+        // Gone for good, it is.
+        world.at(side).in_mailbox("hidden").delete();
+        world.runs_until_quiet();
+        assert!(!world.servers[side.other()].lock().unwrap().mailboxes.contains_key(&name), "{side}");
+    }
+}
+
+#[test]
 fn a_mailbox_that_somebody_creates_meanwhile_is_neither_passed_over_nor_doubled() {
     for at in 1..20 {
         for (mine, theirs, both) in [(&[][..], 6, &[6][..]), (&[5], 5, &[5]), (&[5], 6, &[5, 6])] {
