@@ -136,6 +136,14 @@ impl Look {
             if self.given_up || uids_of(&checkpoint, &seen.status) == Uids::Void || is <= was {
                 continue;
             }
+            // What only came back from our own appends says nothing new.
+            let above: UidSet = seen.messages.range(checkpoint.uid_next..).map(|(uid, _)| uid).collect();
+            let mut paired = UidSet::new();
+            run.state.each_pair_touching(self.key, side, &above, |_, pair| paired.extend([pair.uids[side]]))?;
+            let arrived = above.difference(&paired);
+            if arrived.is_empty() {
+                continue;
+            }
             let bounds = [was.saturating_sub(REACH).max(1), was.saturating_add(REACH)].map(Uid::new);
             let [Some(first), Some(last)] = bounds else { continue };
             let mut around = UidSet::new();
@@ -143,12 +151,7 @@ impl Look {
             let pairs = run.state.pairs_touching(self.key, side, &around)?;
             let known: BTreeMap<Uid, HeaderDigest> =
                 pairs.into_values().map(|pair| (pair.uids[side], pair.fingerprint.header)).collect();
-            let above = seen.messages.range(checkpoint.uid_next..).map(|(uid, _)| uid);
-            let (copies, arrived): (UidSet, UidSet) = above.partition(|uid| known.contains_key(uid));
-            // What only came back from our own appends says nothing new.
-            if arrived.is_empty() {
-                continue;
-            }
+            let copies = above.iter().filter(|uid| known.contains_key(uid)).collect();
             let Some(newest) = known.keys().copied().filter(|uid| !seen.lacks(*uid)).max() else { continue };
             let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
             match are_others(run.stores[side].as_mut(), &scope, &known, newest, &copies, &arrived).await {

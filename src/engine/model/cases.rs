@@ -39,6 +39,17 @@ fn what_a_policy_left_out_is_copied_once_however_often_the_run_is_cut_off() {
 }
 
 #[test]
+fn the_run_after_a_copy_asks_for_nothing_however_much_was_copied() {
+    let steps = |messages: u32| {
+        let mut world = World::in_line(QRESYNC);
+        (0..messages).for_each(|number| world.at(Side::Local).deliver(100 + number, ""));
+        assert!(world.run().is_ok());
+        world.steps_of_a_run()
+    };
+    assert_eq!(steps(1000), steps(3));
+}
+
+#[test]
 fn a_listing_without_inbox_deletes_and_doubles_nothing() {
     for side in Side::BOTH {
         let mut world = World::in_line(QRESYNC);
