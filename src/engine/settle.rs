@@ -231,8 +231,15 @@ async fn conclude(
     let is_new = |(id, uid): &(IntentId, Uid)| missing.get(id).is_some_and(|intent| *uid >= intent.floor);
     landed.extend(match_texts(&ours, &theirs).into_iter().filter(is_new));
     let mut missing = unfound(open, landed, Answer::Taken);
-    let mut headers: BTreeSet<HeaderDigest> =
-        run.state.pairs(found.key)?.values().map(|pair| pair.fingerprint.header).collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Only what is missing is looked for: a mailbox may have more pairs than there is room for.
+    let sought: BTreeSet<HeaderDigest> = missing.values().map(|intent| intent.fingerprint.header).collect();
+    let mut headers = BTreeSet::new();
+    run.state.each_pair(found.key, |_, pair| {
+        headers.extend(Some(pair.fingerprint.header).filter(|header| sought.contains(header)));
+    })?;
     headers.extend(landed.keys().filter_map(|id| open.get(id)).map(|intent| intent.fingerprint.header));
     headers.remove(&HeaderDigest::of(b""));
     let merged: Intents = missing.extract_if(.., |_, it| headers.contains(&it.fingerprint.header)).collect();

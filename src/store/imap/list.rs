@@ -246,9 +246,9 @@ impl ImapStore {
             }
             match self.read_name(&list) {
                 Ok(name) => {
-                    let key = folded(&list.name);
-                    let subscription = self.subscription(&list, gathered.subscribed.contains(&key));
-                    merge(listing.mailboxes.entry(name), listed(&list, subscription, gathered.statuses.get(&key)));
+                    let subscription = self.subscription(&list, &gathered.subscribed);
+                    let status = gathered.statuses.get(&folded(&list.name));
+                    merge(listing.mailboxes.entry(name), listed(&list, subscription, status));
                 }
                 // What holds no messages has nothing to be left out: a level that a server put above `INBOX.INBOX.x`.
                 Err(_) if kind(&list) != MailboxKind::Mailbox => {}
@@ -261,11 +261,11 @@ impl ImapStore {
     }
 
     /// RETURN (SUBSCRIBED) says it, or LSUB, or nobody.
-    fn subscription(&self, list: &List, in_lsub: bool) -> Option<Subscription> {
+    fn subscription(&self, list: &List, lsub: &BTreeSet<Bytes>) -> Option<Subscription> {
         let subscribed = match self.lists_with_return() {
             true => list.attributes.iter().any(|attribute| attribute == "subscribed"),
             false if self.quirks.no_lsub => return None,
-            false => in_lsub,
+            false => lsub.contains(&folded(&list.name)),
         };
         Some(if subscribed { Subscription::Subscribed } else { Subscription::Unsubscribed })
     }
