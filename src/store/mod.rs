@@ -13,6 +13,7 @@ use crate::mail::{
 };
 
 pub mod imap;
+pub mod maildir;
 
 pub use crate::mail::{Listed, Listing, MailboxKind, Unnamable};
 
