@@ -108,6 +108,7 @@ fn of_store(cause: Cause, trouble: &Trouble, again: &Invocation, here: &str) -> 
             Some(mailbox) => format!("it stays where it is; to hear no more of it: {}", excluding(mailbox)),
             None => "it stays where it is".to_owned(),
         },
+        Cause::Storage => format!("see whether its disk is mounted, sound and not full, then run it again: {sync}"),
         Cause::Refused => match &trouble.mailbox {
             Some(mailbox) => format!("run it again: {here}; or leave the mailbox out: {}", excluding(mailbox)),
             None => format!("run it again: {sync}"),

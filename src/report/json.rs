@@ -204,6 +204,7 @@ pub(super) fn cause_word(cause: TroubleCause) -> &'static str {
             Cause::TooBig => "too-big",
             Cause::NoPermission => "no-permission",
             Cause::CannotHold => "cannot-hold",
+            Cause::Storage => "storage",
             Cause::Refused => "refused",
         },
     }

@@ -366,6 +366,8 @@ pub enum Cause {
     NoPermission,
     /// The side cannot hold such a thing ([CANNOT], NUL without BINARY …).
     CannotHold,
+    /// The disk beneath the side, or the index of its files, failed.
+    Storage,
     /// The server refused for a reason of its own.
     Refused,
 }

@@ -1,0 +1,246 @@
+//! Holds what directories list against what the index says, and finds out what became of each message.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rustix::fs::{AtFlags, FileType, statat};
+use rustix::io::Errno;
+
+use crate::database;
+use crate::mail::Uid;
+
+use super::flags::flags_of;
+use super::folders::Folders;
+use super::index::{Arrival, Filed, Index, Mailbox, Print};
+use super::keywords::Keywords;
+use super::measure::print_of;
+use super::pass::{Listed, Pass};
+use super::stamp::FileStamp;
+
+/// What has become of a mailbox's messages.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Files that no row speaks of, in the order in which they get their UIDs.
+    pub(super) arrived: Vec<Arrival>,
+    /// Messages with other flags, or under other names, as they are now.
+    pub(super) renamed: Vec<Filed>,
+    /// Messages that are other files now, with the same contents.
+    pub(super) replaced: Vec<(Uid, FileStamp)>,
+    /// Messages whose files were given other contents: to everybody who knew them, they are gone.
+    pub(super) rewritten: Vec<Uid>,
+    /// Messages that are not listed.
+    pub(super) missing: Vec<Uid>,
+}
+
+impl Findings {
+    /// Whether the index is right as it is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many rows will have to be written.
+    pub(super) fn len(&self) -> usize {
+        let Findings { arrived, renamed, replaced, rewritten, missing } = self;
+        arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
+    }
+}
+
+/// What ends a comparison.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The directories cannot be read.
+    System(Errno),
+    /// The index cannot be read.
+    Index(database::Error),
+}
+
+impl From<Errno> for Stop {
+    fn from(error: Errno) -> Stop {
+        Stop::System(error)
+    }
+}
+
+impl From<database::Error> for Stop {
+    fn from(error: database::Error) -> Stop {
+        Stop::Index(error)
+    }
+}
+
+/// Compares what `pass` lists with what the index knows of `mailbox`, in which letters mean what `letters` says by now.
+pub(super) fn compare(
+    index: &Index,
+    mailbox: &Mailbox,
+    letters: &Keywords,
+    folders: &Folders,
+    pass: &Pass,
+) -> Result<Findings, Stop> {
+    let files = files_of(index, mailbox, pass)?;
+    let mut files = files.into_iter().peekable();
+    let mut findings = Findings::default();
+    let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
+    let mut new: Vec<(Cow<'_, [u8]>, Listed<'_>)> = Vec::new();
+    let relettered = mailbox.letters != *letters;
+    index.each_by_name(mailbox.key, |filed| {
+        while let Some(file) = files.next_if(|(key, _)| **key < *filed.unique_name) {
+            new.push(file);
+        }
+        let Some((_, listed)) = files.next_if(|(key, _)| **key == *filed.unique_name) else {
+            return findings.missing.push(filed.uid);
+        };
+        if listed.inode != filed.stamp.inode {
+            return suspects.push((filed, listed));
+        }
+        findings.renamed.extend(renamed(filed, &listed, relettered.then_some((&mailbox.letters, letters))));
+    })?;
+    new.extend(files);
+    for (filed, listed) in suspects {
+        judge(folders, mailbox, filed, &listed, &mut findings)?;
+    }
+    let mut arrived = Vec::with_capacity(new.len());
+    for (key, listed) in new {
+        if let Some(stamp) = stamp_of(folders, &listed)? {
+            arrived.push(arrival(key.into_owned(), &listed, stamp));
+        }
+    }
+    findings.arrived.append(&mut arrived);
+    findings.arrived.sort_by(|a, b| (a.stamp.mtime, &a.unique_name).cmp(&(b.stamp.mtime, &b.unique_name)));
+    Ok(findings)
+}
+
+/// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
+/// several files, the one that the index knows has the name, or else the first that was taken up.
+fn files_of<'a>(
+    index: &Index,
+    mailbox: &Mailbox,
+    pass: &'a Pass,
+) -> Result<Vec<(Cow<'a, [u8]>, Listed<'a>)>, database::Error> {
+    let mut files: Vec<(Cow<'a, [u8]>, Listed<'a>)> = Vec::with_capacity(pass.len());
+    let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
+    for group in pass.groups() {
+        match group.as_slice() {
+            [only] => files.push((Cow::Borrowed(only.unique), *only)),
+            _ => crowds.push(group),
+        }
+    }
+    for crowd in crowds {
+        let mut by_inode: BTreeMap<u64, Listed<'a>> = BTreeMap::new();
+        for listed in crowd {
+            // A move from `new` to `cur` by link(2) and unlink(2) shows both for a moment; what is in `cur` comes last.
+            by_inode.insert(listed.inode, listed);
+        }
+        let mut distinct: Vec<Listed<'a>> = by_inode.into_values().collect();
+        distinct.sort_by_key(|listed| (std::cmp::Reverse(listed.folder), listed.name));
+        let Some(unique) = distinct.first().map(|listed| listed.unique) else { continue };
+        let known = index.message_named(mailbox.key, unique)?.map(|filed| filed.stamp.inode);
+        let owner = distinct.iter().position(|listed| Some(listed.inode) == known).unwrap_or(0);
+        for (at, listed) in distinct.into_iter().enumerate() {
+            let key = match at == owner {
+                true => Cow::Borrowed(unique),
+                false => Cow::Owned([unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat()),
+            };
+            files.push((key, listed));
+        }
+    }
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(files)
+}
+
+/// A message as it stands now, if that is not how it stood.
+fn renamed(filed: Filed, listed: &Listed<'_>, letters: Option<(&Keywords, &Keywords)>) -> Option<Filed> {
+    let moved = filed.folder != listed.folder || filed.info != listed.info();
+    let means_else = letters.is_some_and(|(then, now)| {
+        flags_of(&filed.info, then, &filed.keywords) != flags_of(listed.info(), now, &filed.keywords)
+    });
+    let now = Filed { folder: listed.folder, info: listed.info().to_vec(), ..filed };
+    (moved || means_else).then_some(now)
+}
+
+/// What became of a message whose name another inode has: a tree that was restored or copied has new inodes for old mail.
+fn judge(
+    folders: &Folders,
+    mailbox: &Mailbox,
+    filed: Filed,
+    listed: &Listed<'_>,
+    findings: &mut Findings,
+) -> Result<(), Stop> {
+    let Some(stamp) = stamp_of(folders, listed)? else {
+        findings.missing.push(filed.uid);
+        return Ok(());
+    };
+    match likeness(&filed, &stamp, || print_of(folders, listed.folder, listed.name))? {
+        Likeness::Rewritten => {
+            warn_of_rewriting(mailbox, listed.name);
+            findings.rewritten.push(filed.uid);
+            findings.arrived.push(arrival(filed.unique_name, listed, stamp));
+        }
+        likeness => {
+            findings.replaced.extend((likeness == Likeness::Restamped).then_some((filed.uid, stamp)));
+            findings.renamed.extend(renamed(filed, listed, None));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file still is the message that the index knows under its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// It is the file that was seen.
+    Same,
+    /// It is another file, or was touched, and holds the same message.
+    Restamped,
+    /// It holds something else.
+    Rewritten,
+}
+
+/// Compares a file with what the index knows of the message. `read` is asked for who the message is only where nothing
+/// else tells.
+pub(super) fn likeness(
+    filed: &Filed,
+    stamp: &FileStamp,
+    read: impl FnOnce() -> Result<Option<Print>, Errno>,
+) -> Result<Likeness, Errno> {
+    if *stamp == filed.stamp {
+        return Ok(Likeness::Same);
+    }
+    if stamp.size != filed.stamp.size {
+        return Ok(Likeness::Rewritten);
+    }
+    match filed.print.filter(|_| stamp.mtime != filed.stamp.mtime) {
+        // Nobody has read it yet: of as many octets, it is taken for what it was.
+        None => Ok(Likeness::Restamped),
+        Some(known) if read()?.is_none_or(|print| print == known) => Ok(Likeness::Restamped),
+        Some(_) => Ok(Likeness::Rewritten),
+    }
+}
+
+/// Says that somebody has changed a message, which nobody may (RFC 9051 §2.3.1.1).
+pub(super) fn warn_of_rewriting(mailbox: &Mailbox, name: &[u8]) {
+    tracing::warn!(
+        "the file {} of \"{}\" was given other contents; it counts as a new message",
+        String::from_utf8_lossy(name).escape_debug(),
+        mailbox.name
+    );
+}
+
+/// A file that no row speaks of. It was received when it was last written.
+fn arrival(unique_name: Vec<u8>, listed: &Listed<'_>, stamp: FileStamp) -> Arrival {
+    Arrival {
+        unique_name,
+        folder: listed.folder,
+        info: listed.info().to_vec(),
+        keywords: Default::default(),
+        stamp,
+        internal_date: stamp.internal_date(),
+        print: None,
+    }
+}
+
+/// The stamp of a file; `None` for what is gone or no file.
+fn stamp_of(folders: &Folders, listed: &Listed<'_>) -> Result<Option<FileStamp>, Errno> {
+    let Some(directory) = folders.get(listed.folder) else { return Ok(None) };
+    match statat(directory, listed.name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Some(FileStamp::of(&stat))),
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

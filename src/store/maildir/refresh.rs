@@ -1,0 +1,193 @@
+//! Brings the index up to date with the directories: reads those that have changed, and believes of no message that it is
+//! gone before a reading shows it that nothing can have disturbed.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::mail::MailboxName;
+use crate::store::{Cause, Error};
+
+use super::compare::{Findings, Stop, compare};
+use super::fault;
+use super::folders::Folders;
+use super::index::{Key, Look, Mailbox, Trust};
+use super::keywords::Keywords;
+use super::pass::{Course, Pass};
+use super::tree::Tree;
+
+/// How often directories are read until a message that is missing is believed to be gone.
+const PASSES: usize = 16;
+/// So many rows are written in one transaction, or as many as one mailbox takes.
+const ROWS_AT_ONCE: usize = 8192;
+/// So many expunges are remembered at least.
+const EXPUNGES_KEPT: u64 = 10_000;
+
+/// When directories are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// When they may have changed since this session read them.
+    IfChanged,
+    /// In any case.
+    Afresh,
+}
+
+/// What is to be written down of one mailbox.
+struct Outcome {
+    key: Key,
+    letters: Option<Keywords>,
+    look: Look,
+    findings: Findings,
+}
+
+/// What came of one reading.
+enum Reading {
+    /// Nothing looks as if it had changed.
+    Unchanged,
+    /// This.
+    Certain(Outcome),
+    /// This, but a message that is missing may still be there. To be read again after a tick of the file system's clock.
+    Doubtful(Outcome, Duration),
+}
+
+impl Tree {
+    /// Brings the index up to date with these mailboxes. What fails of one is no matter to the others.
+    pub(super) fn refresh(
+        &mut self,
+        names: &[MailboxName],
+        depth: Depth,
+    ) -> Result<BTreeMap<MailboxName, Error>, Error> {
+        let mut failed = BTreeMap::new();
+        let mut open: Vec<MailboxName> = names.to_vec();
+        for pass in 0..PASSES {
+            let mut doubtful = Vec::new();
+            let mut pause = Duration::ZERO;
+            let mut outcomes: Vec<Outcome> = Vec::new();
+            for name in open {
+                let depth = if pass == 0 { depth } else { Depth::Afresh };
+                match self.reading(&name, depth) {
+                    Ok(Reading::Unchanged) => {}
+                    Ok(Reading::Certain(outcome)) => outcomes.push(outcome),
+                    Ok(Reading::Doubtful(outcome, tick)) => {
+                        outcomes.push(outcome);
+                        pause = pause.max(tick);
+                        doubtful.push(name);
+                    }
+                    Err(error) if error.reach > crate::store::Reach::Mailbox => return Err(error),
+                    Err(error) => drop(failed.insert(name, error)),
+                }
+                if outcomes.iter().map(|outcome| outcome.findings.len()).sum::<usize>() > ROWS_AT_ONCE {
+                    self.write_down(std::mem::take(&mut outcomes))?;
+                }
+            }
+            self.write_down(outcomes)?;
+            open = doubtful;
+            if open.is_empty() {
+                return Ok(failed);
+            }
+            sleep(pause);
+        }
+        for name in open {
+            let text = format!("the directories of \"{name}\" kept changing while they were read");
+            failed.insert(name, Error::mailbox(Cause::Storage, text));
+        }
+        Ok(failed)
+    }
+
+    /// The same of one mailbox, whose row it answers.
+    pub(super) fn refreshed(&mut self, name: &MailboxName, depth: Depth) -> Result<Mailbox, Error> {
+        if let Some(error) = self.refresh(std::slice::from_ref(name), depth)?.remove(name) {
+            return Err(error);
+        }
+        self.index.mailbox(name)?.ok_or_else(|| fault::gone(name))
+    }
+
+    fn reading(&mut self, name: &MailboxName, depth: Depth) -> Result<Reading, Error> {
+        let told = |errno| fault::of_mailbox(errno, name, "read");
+        let mailbox = self.index.mailbox(name)?.ok_or_else(|| fault::gone(name))?;
+        let folders = self.folders(name, "read")?;
+        let stamps = folders.stamps().map_err(told)?;
+        if depth == Depth::IfChanged && self.is_known(&mailbox, |look| look.stamps == stamps) {
+            return Ok(Reading::Unchanged);
+        }
+        let begun = now();
+        let pass = Pass::read(&folders).map_err(told)?;
+        let letters = match mailbox.look {
+            Some(look) if look.stamps.keywords == pass.stamps.keywords => mailbox.letters.clone(),
+            _ => self.letters(&folders).map_err(told)?,
+        };
+        let mut findings = match compare(&self.index, &mailbox, &letters, &folders, &pass) {
+            Ok(findings) => findings,
+            Err(Stop::System(errno)) => return Err(told(errno)),
+            Err(Stop::Index(error)) => return Err(error.into()),
+        };
+        let since = match mailbox.look {
+            // A clock that was set back begins anew.
+            Some(look) if look.stamps == pass.stamps && look.since <= begun => look.since,
+            _ => begun,
+        };
+        let tick = pass.stamps.tick();
+        let settled = pass.course == Course::Steady && u128::from((begun - since).unsigned_abs()) >= tick.as_nanos();
+        let trust = if settled { Trust::Settled } else { Trust::Fresh };
+        let look = Look { stamps: pass.stamps, since, trust };
+        let doubtful = !settled && !findings.missing.is_empty();
+        if doubtful {
+            findings.missing.clear();
+        }
+        self.read.insert(mailbox.key);
+        let is_known = findings.is_empty() && mailbox.look == Some(look) && mailbox.letters == letters;
+        let letters = (mailbox.letters != letters).then_some(letters);
+        let outcome = Outcome { key: mailbox.key, letters, look, findings };
+        Ok(match doubtful {
+            true => Reading::Doubtful(outcome, tick),
+            false if is_known => Reading::Unchanged,
+            false => Reading::Certain(outcome),
+        })
+    }
+
+    /// Whether a mailbox's directories need not be read.
+    fn is_known(&self, mailbox: &Mailbox, looks_so: impl FnOnce(&Look) -> bool) -> bool {
+        let worth = |look: &Look| look.trust == Trust::Settled || self.read.contains(&mailbox.key);
+        mailbox.look.is_some_and(|look| worth(&look) && looks_so(&look))
+    }
+
+    fn write_down(&mut self, outcomes: Vec<Outcome>) -> Result<(), Error> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        self.index.change(|change| {
+            for Outcome { key, letters, look, findings } in &outcomes {
+                if let Some(letters) = letters {
+                    change.set_letters(*key, letters)?;
+                }
+                change.set_look(*key, look)?;
+                findings.replaced.iter().try_for_each(|(uid, stamp)| change.set_stamp(*key, *uid, stamp))?;
+                let Findings { arrived, renamed, rewritten, missing, .. } = findings;
+                if arrived.is_empty() && renamed.is_empty() && rewritten.is_empty() && missing.is_empty() {
+                    continue;
+                }
+                let modseq = change.next_modseq(*key)?;
+                let gone = missing.iter().chain(rewritten);
+                gone.clone().try_for_each(|uid| change.expunge(*key, modseq, *uid))?;
+                renamed.iter().try_for_each(|filed| change.refile(*key, modseq, filed))?;
+                arrived.iter().try_for_each(|arrival| change.file(*key, modseq, arrival).map(drop))?;
+                if gone.count() > 0 {
+                    change.forget_expunges(*key, EXPUNGES_KEPT)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// What letters mean in a mailbox.
+    fn letters(&self, folders: &Folders) -> Result<Keywords, rustix::io::Errno> {
+        super::keyword_file::read(folders)
+    }
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
