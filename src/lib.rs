@@ -9,6 +9,7 @@ extern crate self as interimap;
 
 pub mod cli;
 pub mod config;
+pub mod database;
 pub mod engine;
 pub mod mail;
 pub mod plan;

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use interimap::database::Error::{Contradiction, Corrupt, File, Locked, Newer, NotAFile, Older, ReadOnly};
 use interimap::mail::{
     Both, Checkpoint, Fingerprint, FlagSet, HeaderDigest, InternalDate, MailboxId, MailboxName, ModSeq, Side,
     Subscription, Uid, UidSet, UidValidity,
@@ -441,7 +442,7 @@ fn what_contradicts_the_state_is_refused_and_nothing_of_it_is_kept() {
     });
     let first = first.unwrap();
     let before = (state.remembered().unwrap(), state.pairs(key).unwrap(), state.intents(key).unwrap());
-    let is_contradiction = |result: &Result<(), Error>| matches!(result, Err(Error::Contradiction { .. }));
+    let is_contradiction = |result: &Result<(), Error>| matches!(result, Err(Error::Database(Contradiction { .. })));
     for (what, step) in table {
         let refused = state.commit(|change| {
             change.add_pair(key, &pair(1000, 1000))?;
@@ -560,11 +561,11 @@ fn pairs_that_are_given_one_by_one_have_no_holes_either() {
     let state = open(&path);
     let mut given = 0;
     let result = state.each_pair(key, |_, _| given += 1);
-    assert!(matches!(result, Err(Error::Corrupt { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::Database(Corrupt { .. }))), "{result:?}");
     assert_eq!(given, 3);
     for side in Side::BOTH {
         let result = state.paired_uids(key, side);
-        assert!(matches!(result, Err(Error::Corrupt { .. })), "{result:?}");
+        assert!(matches!(result, Err(Error::Database(Corrupt { .. }))), "{result:?}");
     }
 }
 
@@ -595,13 +596,13 @@ fn what_is_no_regular_file_is_refused() {
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     for path in [directory.path(), &pipe, Path::new("/dev/null")] {
         for refused in [State::open(path, &identity()).map(drop), State::inspect(path).map(drop)] {
-            assert!(matches!(refused, Err(Error::NotAFile { .. })), "{path:?} {refused:?}");
+            assert!(matches!(refused, Err(Error::Database(NotAFile { .. }))), "{path:?} {refused:?}");
         }
     }
     let below_a_file = directory.path().join("file");
     fs::write(&below_a_file, "").unwrap();
     let refused = State::open(&below_a_file.join("work.db"), &identity()).map(drop);
-    assert!(matches!(refused, Err(Error::File { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Database(File { .. }))), "{refused:?}");
 }
 
 #[test]
@@ -612,7 +613,7 @@ fn one_run_holds_an_account_whatever_name_it_uses() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     for name in [&path, &link] {
         let refused = State::open(name, &identity()).map(drop);
-        assert!(matches!(refused, Err(Error::Locked { .. })), "{name:?} {refused:?}");
+        assert!(matches!(refused, Err(Error::Database(Locked { .. }))), "{name:?} {refused:?}");
     }
     // The attempts have not taken anything from the one that holds it.
     let other = open(&directory.path().join("other.db"));
@@ -652,7 +653,7 @@ fn a_killed_run_frees_the_account_and_keeps_its_commits() {
     assert!(lines.any(|line| line.unwrap() == "held"));
 
     let refused = State::open(&path, &identity()).map(drop);
-    assert!(matches!(refused, Err(Error::Locked { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Database(Locked { .. }))), "{refused:?}");
     let names = |state: &State| -> Vec<String> {
         state.remembered().unwrap().into_iter().map(|mailbox| mailbox.name.to_string()).collect()
     };
@@ -684,7 +685,7 @@ fn looking_shows_one_moment_and_changes_nothing() {
     assert_eq!(State::inspect(&path).unwrap().unwrap().remembered().unwrap().len(), 2);
 
     let refused = looked_at.commit(|change| change.add_mailbox(&name("c")));
-    assert!(matches!(refused, Err(Error::ReadOnly { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Database(ReadOnly { .. }))), "{refused:?}");
     drop(state);
     let before = fs::read(&path).unwrap();
     assert_eq!(State::inspect(&path).unwrap().unwrap().remembered().unwrap().len(), 2);
@@ -741,11 +742,11 @@ fn s134_a_file_that_is_no_state_is_refused_and_left_as_it_is() {
         fs::write(&path, &octets).unwrap();
         let opened = State::open(&path, &identity()).and_then(|state| read_all(&state).map(drop));
         match opened {
-            Err(Error::Corrupt { .. }) => {}
+            Err(Error::Database(Corrupt { .. })) => {}
             result => panic!("{what}: {result:?}"),
         }
         match State::inspect(&path).and_then(|state| read_all(&state.unwrap()).map(drop)) {
-            Err(Error::Corrupt { .. }) => {}
+            Err(Error::Database(Corrupt { .. })) => {}
             result => panic!("{what}, looked at: {result:?}"),
         }
         assert_eq!(fs::read(&path).unwrap(), octets, "{what}");
@@ -767,7 +768,7 @@ fn s134_no_octet_that_flips_makes_the_map_smaller_unseen() {
         match State::inspect(&copy).and_then(|state| state.map(|state| read_all(&state)).transpose()) {
             Ok(Some((_, rows))) => assert_eq!(rows, whole.1, "octet {at}"),
             Ok(None) => panic!("octet {at}: the state seems to be empty"),
-            Err(Error::Corrupt { .. } | Error::Newer { .. } | Error::Older { .. }) => seen += 1,
+            Err(Error::Database(Corrupt { .. } | Newer { .. } | Older { .. })) => seen += 1,
             Err(error) => panic!("octet {at}: {error}"),
         }
     }
@@ -814,7 +815,7 @@ fn s134_a_row_that_is_never_written_is_not_read_as_another() {
         raw.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {sql};")).unwrap();
         drop(raw);
         let result = State::open(&path, &identity()).and_then(|state| read_all(&state));
-        assert!(matches!(result, Err(Error::Corrupt { .. })), "{what}: {result:?}");
+        assert!(matches!(result, Err(Error::Database(Corrupt { .. }))), "{what}: {result:?}");
     }
 }
 
@@ -895,7 +896,7 @@ fn s134_after_a_sudden_end_the_whole_file_is_checked() {
     fs::write(&copy, &octets).unwrap();
     for attempt in 1..=2 {
         let result = State::open(&copy, &identity()).map(drop);
-        assert!(matches!(result, Err(Error::Corrupt { .. })), "attempt {attempt}: {result:?}");
+        assert!(matches!(result, Err(Error::Database(Corrupt { .. }))), "attempt {attempt}: {result:?}");
     }
     assert_eq!(fs::read(&copy).unwrap(), octets);
 }
@@ -916,7 +917,7 @@ fn after_a_sudden_end_rows_have_to_belong_together() {
         let copy = directory.path().join("cut.db");
         cut(&path, &copy);
         let result = State::open(&copy, &identity()).map(drop);
-        assert!(matches!(result, Err(Error::Corrupt { .. })), "{sql}: {result:?}");
+        assert!(matches!(result, Err(Error::Database(Corrupt { .. }))), "{sql}: {result:?}");
     }
 }
 
@@ -946,7 +947,10 @@ fn s134_a_log_that_belongs_to_another_state_is_noticed() {
         let before = fs::read(&path).unwrap();
         for _ in 0..2 {
             let result = State::open(&path, &identity()).map(drop);
-            assert!(matches!(result, Err(Error::Corrupt { .. } | Error::OtherAccount { .. })), "{what}: {result:?}");
+            assert!(
+                matches!(result, Err(Error::Database(Corrupt { .. }) | Error::OtherAccount { .. })),
+                "{what}: {result:?}"
+            );
             assert_eq!(fs::read(&path).unwrap(), before, "{what}");
         }
     }
@@ -1084,7 +1088,7 @@ fn a_state_of_a_newer_version_is_refused_and_left_as_it_is() {
     let before = fs::read(&path).unwrap();
     for refused in [State::open(&path, &identity()).map(drop), State::inspect(&path).map(drop)] {
         match refused {
-            Err(Error::Newer { found, known: told, .. }) => {
+            Err(Error::Database(Newer { found, known: told, .. })) => {
                 assert_eq!((found as usize, told as usize), (known + 1, known));
             }
             result => panic!("{result:?}"),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::sleep;
 
 use crate::config::{Account, Config, ConfigError, Environment, Finding, Severity, nearest};
+use crate::database;
 use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::engine::mailbox::Wish;
 use crate::engine::{self, AccountPlan, Order, Scrutiny, Step};
@@ -441,10 +442,14 @@ impl Errand<'_> {
         }
         self.tell_notices(&report);
         match error {
-            state::Error::Locked { .. } => ExitStatus::Locked,
-            state::Error::OtherAccount { .. } | state::Error::NotAFile { .. } => ExitStatus::Usage,
-            state::Error::ReadOnly { .. } | state::Error::Contradiction { .. } => ExitStatus::Fault,
-            _ => ExitStatus::Incomplete,
+            state::Error::OtherAccount { .. } => ExitStatus::Usage,
+            state::Error::Stopped(_) => ExitStatus::Incomplete,
+            state::Error::Database(error) => match error {
+                database::Error::Locked { .. } => ExitStatus::Locked,
+                database::Error::NotAFile { .. } => ExitStatus::Usage,
+                database::Error::ReadOnly { .. } | database::Error::Contradiction { .. } => ExitStatus::Fault,
+                _ => ExitStatus::Incomplete,
+            },
         }
     }
 

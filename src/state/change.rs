@@ -1,13 +1,12 @@
 //! Changes what is remembered. What belongs together is one [`Change`] and is kept or dropped as a whole.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use rusqlite::{Params, Transaction};
+use rusqlite::Params;
 
 use super::columns::{self, Count, Why};
 use super::{Error, LastRun};
+use crate::database::Transaction;
 use crate::mail::{Both, Checkpoint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid};
 use crate::plan::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, SkipReason, Skipped};
 
@@ -17,8 +16,6 @@ const MAX_WORDS: usize = 4096;
 /// A change under way; see [`State::commit`](super::State::commit). Once one step of it has failed, the whole is lost.
 pub struct Change<'a> {
     pub(super) transaction: Transaction<'a>,
-    pub(super) path: &'a Path,
-    pub(super) failed: Cell<bool>,
 }
 
 impl Change<'_> {
@@ -112,14 +109,15 @@ impl Change<'_> {
     }
 
     fn pair(&self, mailbox: MailboxKey, pair: PairId) -> Result<(PairId, Pair), Error> {
-        self.told(|transaction| {
+        let row = self.transaction.step(|transaction| {
             let mut statement = transaction.prepare_cached(
                 "SELECT id, local_uid, remote_uid, flags, size, internal_date, header
                    FROM pair
                   WHERE id = ?1 AND mailbox = ?2",
             )?;
             statement.query_row((pair, mailbox), columns::pair)
-        })
+        });
+        Ok(row?)
     }
 
     /// Puts a pair in, under the key it had, or under a new one.
@@ -252,39 +250,16 @@ impl Change<'_> {
         })
     }
 
-    /// Adds a row and says its key.
     fn insert(&self, sql: &str, parameters: impl Params) -> Result<i64, Error> {
-        self.told(|transaction| transaction.prepare_cached(sql)?.insert(parameters))
+        Ok(self.transaction.insert(sql, parameters)?)
     }
 
-    /// Changes the one row that has to be there.
     fn update(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
-        self.told(|transaction| match transaction.prepare_cached(sql)?.execute(parameters)? {
-            0 => Err(rusqlite::Error::QueryReturnedNoRows),
-            _ => Ok(()),
-        })
+        Ok(self.transaction.update(sql, parameters)?)
     }
 
-    /// Deletes what is there.
     fn delete(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
-        self.told(|transaction| transaction.prepare_cached(sql)?.execute(parameters).map(drop))
-    }
-
-    /// Takes one step, unless one before has failed: SQLite may have ended the transaction then, and what follows
-    /// would be kept without what came before.
-    fn told<T>(&self, step: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
-        if self.failed.get() {
-            return Err(Error::Contradiction { what: "a step before has failed".to_owned() });
-        }
-        step(&self.transaction).map_err(|error| {
-            self.failed.set(true);
-            match error {
-                rusqlite::Error::QueryReturnedNoRows => {
-                    Error::Contradiction { what: "what is to be changed is not remembered".to_owned() }
-                }
-                error => Error::from_sqlite(self.path, error),
-            }
-        })
+        Ok(self.transaction.delete(sql, parameters)?)
     }
 }
 
@@ -294,6 +269,7 @@ mod tests {
 
     use super::super::State;
     use super::*;
+    use crate::database;
     use crate::mail::{Fingerprint, HeaderDigest, InternalDate, UidValidity};
 
     /// One step of a random change, on one of few mailboxes, UIDs and keys, so that steps meet each other.
@@ -387,7 +363,7 @@ mod tests {
     }
 
     fn count(state: &State, sql: &str, key: MailboxKey) -> u64 {
-        state.connection.query_row(sql, [key], |row| row.get::<_, Count>(0)).unwrap().0
+        state.database.connection().query_row(sql, [key], |row| row.get::<_, Count>(0)).unwrap().0
     }
 
     proptest! {
@@ -398,7 +374,7 @@ mod tests {
             let mut state = State::in_memory().unwrap();
             for step in steps {
                 let taken = take(&mut state, &step);
-                prop_assert!(matches!(taken, Ok(()) | Err(Error::Contradiction { .. })), "{step:?}: {taken:?}");
+                prop_assert!(matches!(taken, Ok(()) | Err(Error::Database(database::Error::Contradiction { .. }))), "{step:?}: {taken:?}");
                 for mailbox in state.remembered().unwrap() {
                     let of = |sql| count(&state, sql, mailbox.key);
                     prop_assert_eq!(mailbox.pairs, of("SELECT count(*) FROM pair WHERE mailbox = ?1"));
@@ -415,7 +391,7 @@ mod tests {
                 }
             }
             let known: Vec<_> = state.remembered().unwrap().into_iter().map(|mailbox| mailbox.key).collect();
-            let rows: i64 = state.connection.query_row("SELECT count(*) FROM pair", [], |row| row.get(0)).unwrap();
+            let rows: i64 = state.database.connection().query_row("SELECT count(*) FROM pair", [], |row| row.get(0)).unwrap();
             let reached: usize = known.iter().map(|key| state.pairs(*key).unwrap().len()).sum();
             prop_assert_eq!(rows, reached as i64, "no row belongs to a mailbox that is gone");
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Params, Row, StatementStatus};
+use rusqlite::{Params, Row};
 
 use super::{Error, LastRun, State, columns};
+use crate::database::{self, Database};
 use crate::mail::{Both, Side, Uid, UidSet};
 use crate::plan::{Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, Skipped};
 
@@ -16,16 +17,7 @@ const ROWS_PER_LOOKUP: u64 = 2;
 impl State {
     /// How the addresses of both sides were written when the state was made; `None` in memory.
     pub fn identity(&self) -> Result<Option<Both<String>>, Error> {
-        let mut addresses = Both::<Option<String>>::default();
-        self.each("SELECT side, address FROM account", [], |row| {
-            addresses[row.get::<_, Side>(0)?] = Some(row.get(1)?);
-            Ok(())
-        })?;
-        match (addresses.local, addresses.remote) {
-            (Some(local), Some(remote)) => Ok(Some(Both { local, remote })),
-            (None, None) => Ok(None),
-            _ => Err(self.corrupt("one side's address is missing")),
-        }
+        Ok(identity(&self.database)?)
     }
 
     /// The mailboxes that are remembered, ordered by name. Their counters are kept, not counted.
@@ -244,7 +236,7 @@ impl State {
 
     /// How many rows reading has stepped through since the state was opened; changes are not counted.
     pub fn rows_read(&self) -> u64 {
-        self.rows_read.get()
+        self.database.rows_read()
     }
 
     /// A map with holes would look like deletions: as many rows as were written have to be read.
@@ -258,7 +250,10 @@ impl State {
         let kept = kept(&self.counted(mailbox)?);
         match u64::try_from(read) == Ok(kept) {
             true => Ok(()),
-            false => Err(self.corrupt(&format!("{read} {what} of a mailbox are there, {kept} were written"))),
+            false => {
+                let what = format!("{read} {what} of a mailbox are there, {kept} were written");
+                Err(self.database.corrupt(&what).into())
+            }
         }
     }
 
@@ -276,30 +271,27 @@ impl State {
         Ok(counted)
     }
 
-    /// Gives every row of a query to `read`, and counts them: those that come out, or those that a scan went through.
     fn each(
         &self,
         sql: &str,
         parameters: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        let told = |error| Error::from_sqlite(&self.path, error);
-        let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
-        statement.reset_status(StatementStatus::FullscanStep);
-        let mut rows = statement.query(parameters).map_err(told)?;
-        let mut came_out = 0;
-        while let Some(row) = rows.next().map_err(told)? {
-            came_out += 1;
-            read(row).map_err(told)?;
-        }
-        drop(rows);
-        let scanned = u64::try_from(statement.get_status(StatementStatus::FullscanStep)).unwrap_or(0);
-        self.rows_read.set(self.rows_read.get() + scanned.max(came_out));
-        Ok(())
+        Ok(self.database.each(sql, parameters, read)?)
     }
+}
 
-    fn corrupt(&self, what: &str) -> Error {
-        Error::Corrupt { path: self.path.clone(), what: what.to_owned() }
+/// Whose state a database is; `None` where its first run was cut before it said so, and in memory.
+pub(super) fn identity(database: &Database) -> Result<Option<Both<String>>, database::Error> {
+    let mut addresses = Both::<Option<String>>::default();
+    database.each("SELECT side, address FROM account", [], |row| {
+        addresses[row.get::<_, Side>(0)?] = Some(row.get(1)?);
+        Ok(())
+    })?;
+    match (addresses.local, addresses.remote) {
+        (Some(local), Some(remote)) => Ok(Some(Both { local, remote })),
+        (None, None) => Ok(None),
+        _ => Err(database.corrupt("one side's address is missing")),
     }
 }
 

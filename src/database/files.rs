@@ -1,4 +1,4 @@
-//! The files of the state: made for their owner alone, and held by one run at a time.
+//! The files of a database: made for their owner alone, and held by one run at a time where that is wanted.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 const OTHERS: u32 = 0o077;
 
 /// Makes sure that there is a file at `path` that only its owner can read, and says its real name: two links to one
-/// state share one lock. A file that is there is not opened: closing it would drop the locks that SQLite may hold on
+/// database share one lock. A file that is there is not opened: closing it would drop the locks that SQLite may hold on
 /// it elsewhere in this process (fcntl(2)).
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, Error> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -94,6 +94,7 @@ pub(super) enum End {
 
 /// SQLite empties the write-ahead log into the database when the last connection closes it. With the lock in hand,
 /// a log that holds anything was left by a run that did not come to that.
+/// Without it, the others that have the database open may be at work.
 pub(super) fn end_of_last_run(path: &Path) -> Result<End, Error> {
     let log = beside(path, "-wal");
     match fs::metadata(&log) {

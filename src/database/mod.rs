@@ -1,0 +1,236 @@
+//! A database of ours as a file: made for its owner alone, recognized, checked after a sudden end, brought up to date
+//! and never half written. What stands in it is the business of the room whose database it is.
+
+mod error;
+mod files;
+mod schema;
+mod transaction;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags, Params, Row, StatementStatus, TransactionBehavior};
+
+pub use error::Error;
+pub use schema::{Counter, Schema};
+pub use transaction::Transaction;
+
+use files::{End, Lock, Presence};
+use schema::{Contents, Log};
+
+/// How long a connection waits for another one, or for a program that reads the file with its own tools.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// More than any database of ours has different statements, so that each is prepared once.
+const PREPARED_STATEMENTS: usize = 64;
+/// How many pages a copy takes in one go.
+const PAGES_AT_ONCE: i32 = 1024;
+
+/// A connection to a database.
+pub struct Database {
+    // Closed before the lock is let go: fields are dropped in order.
+    connection: Connection,
+    tenure: Tenure,
+    path: PathBuf,
+    schema: Schema,
+    rows_read: Cell<u64>,
+}
+
+/// By what right a database is open.
+#[derive(Debug)]
+enum Tenure {
+    /// It is held until this is dropped.
+    Held { _lock: Lock },
+    /// Others may have it open as well.
+    Shared,
+    /// It is only looked at, as it was at the moment of opening.
+    LookedAt,
+    /// Nobody else can see it.
+    InMemory,
+}
+
+/// Who else may have the file open for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody: a lock beside the file says so, until the value is dropped.
+    Exclusive,
+    /// Other connections. No lock is taken here: whoever opens the file holds one that keeps two runs from bringing it up
+    /// to date at once.
+    Shared,
+    /// Other connections, one of which was opened before: the file was checked then and is not checked again.
+    Joined,
+}
+
+/// A database that was opened and not changed yet. Dropped, it leaves the file as it is.
+pub struct Found {
+    database: Database,
+    contents: Contents,
+}
+
+impl Found {
+    /// What the file holds, under the schema it was left with; `None` where nothing is in it.
+    pub fn database(&self) -> Option<&Database> {
+        (self.contents != Contents::Nothing).then_some(&self.database)
+    }
+
+    /// Brings the schema up to date. From here on every commit is on the disk before it returns.
+    pub fn bring_up(self) -> Result<Database, Error> {
+        let Found { mut database, contents } = self;
+        database.on_close(Log::Merged)?;
+        database.make_durable()?;
+        database.migrate(contents)?;
+        database.rows_read.set(0);
+        Ok(database)
+    }
+}
+
+impl Database {
+    /// Opens the database at `path`; makes it where there is none; brings its schema up to date.
+    pub fn open(path: &Path, schema: &Schema, sharing: Sharing) -> Result<Database, Error> {
+        Database::find(path, schema, sharing)?.bring_up()
+    }
+
+    /// Opens the database at `path` for somebody who wants to look at it before it is changed; makes an empty file where
+    /// there is none.
+    pub fn find(path: &Path, schema: &Schema, sharing: Sharing) -> Result<Found, Error> {
+        let path = files::prepare(path)?;
+        let tenure = match sharing {
+            Sharing::Exclusive => Tenure::Held { _lock: Lock::take(&path)? },
+            Sharing::Shared | Sharing::Joined => Tenure::Shared,
+        };
+        let doubtful = sharing != Sharing::Joined && files::end_of_last_run(&path)? == End::Sudden;
+        let database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, schema, tenure)?;
+        // A file that is refused stays as it is: closing it must not merge the log into it.
+        database.on_close(Log::Left)?;
+        let contents = database.recognize()?;
+        // A run that was killed before it had made its tables has left nothing to be checked.
+        if doubtful && contents != Contents::Nothing {
+            database.check()?;
+        }
+        Ok(Found { database, contents })
+    }
+
+    /// Looks at the database at `path` as it is at this moment, without changing it and without a lock: whoever holds it
+    /// goes on. `None` where there is none, or nothing in it.
+    pub fn inspect(path: &Path, schema: &Schema) -> Result<Option<Database>, Error> {
+        if files::exists(path)? == Presence::Missing {
+            return Ok(None);
+        }
+        let path = std::fs::canonicalize(path).map_err(Error::from_io("open", path))?;
+        let database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, schema, Tenure::LookedAt)?;
+        // One snapshot, from the first look to the last.
+        database.connection.execute_batch("BEGIN").map_err(|error| database.told(error))?;
+        let known = schema.number();
+        match database.recognize()? {
+            Contents::Nothing => Ok(None),
+            Contents::Schema(found) if found < known => Err(Error::Older { path: database.path, found, known }),
+            Contents::Schema(_) => Ok(Some(database)),
+        }
+    }
+
+    /// An empty database that is forgotten when it is dropped.
+    pub fn in_memory(schema: &Schema) -> Result<Database, Error> {
+        let path = PathBuf::from(format!("the {} in memory", schema.noun));
+        let connection = Connection::open_in_memory().map_err(|error| Error::from_sqlite(&path, schema, error))?;
+        let mut database = Database::new(connection, Tenure::InMemory, path, schema)?;
+        database.migrate(Contents::Nothing)?;
+        Ok(database)
+    }
+
+    /// A copy of the database at `path` as it is at this moment, forgotten when it is dropped; an empty one where there is
+    /// none yet.
+    pub fn copy_in_memory(path: &Path, schema: &Schema) -> Result<Database, Error> {
+        let Some(looked_at) = Database::inspect(path, schema)? else { return Database::in_memory(schema) };
+        let told = |error| looked_at.told(error);
+        let mut copy = Connection::open_in_memory().map_err(told)?;
+        Backup::new(&looked_at.connection, &mut copy)
+            .and_then(|backup| backup.run_to_completion(PAGES_AT_ONCE, Duration::ZERO, None))
+            .map_err(told)?;
+        Database::new(copy, Tenure::InMemory, looked_at.path.clone(), schema)
+    }
+
+    fn connect(path: PathBuf, access: OpenFlags, schema: &Schema, tenure: Tenure) -> Result<Database, Error> {
+        // The file is made beforehand, and its name is no URI.
+        let connection = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| Error::from_sqlite(&path, schema, error))?;
+        Database::new(connection, tenure, path, schema)
+    }
+
+    fn new(connection: Connection, tenure: Tenure, path: PathBuf, schema: &Schema) -> Result<Database, Error> {
+        let database = Database { connection, tenure, path, schema: *schema, rows_read: Cell::new(0) };
+        database.settle().map_err(|error| database.told(error))?;
+        Ok(database)
+    }
+
+    /// What holds of every connection. Settings that a file keeps are not among them.
+    fn settle(&self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        self.connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+        self.connection.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA cell_size_check = ON;
+             PRAGMA temp_store = MEMORY;",
+        )
+    }
+
+    /// The file, by its real name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The connection, to read from; what is written goes through a [`transaction`](Database::transaction).
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Begins a change, which waits for the one that another connection has under way.
+    pub fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        if let Tenure::LookedAt = self.tenure {
+            return Err(Error::ReadOnly { path: self.path.clone() });
+        }
+        let Database { connection, path, schema, .. } = self;
+        match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => Ok(Transaction::new(transaction, path, schema)),
+            Err(error) => Err(Error::from_sqlite(path, schema, error)),
+        }
+    }
+
+    /// Gives every row of a query to `read`, and counts them: those that come out, or those that a scan went through.
+    pub fn each(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        let told = |error| self.told(error);
+        let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
+        statement.reset_status(StatementStatus::FullscanStep);
+        let mut rows = statement.query(parameters).map_err(told)?;
+        let mut came_out = 0;
+        while let Some(row) = rows.next().map_err(told)? {
+            came_out += 1;
+            read(row).map_err(told)?;
+        }
+        drop(rows);
+        let scanned = u64::try_from(statement.get_status(StatementStatus::FullscanStep)).unwrap_or(0);
+        self.rows_read.set(self.rows_read.get() + scanned.max(came_out));
+        Ok(())
+    }
+
+    /// How many rows [`each`](Database::each) has stepped through since the database was opened.
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read.get()
+    }
+
+    /// Says in our words what SQLite said of this database.
+    pub fn told(&self, error: rusqlite::Error) -> Error {
+        Error::from_sqlite(&self.path, &self.schema, error)
+    }
+
+    /// The error for what stands in the database and was never written there.
+    pub fn corrupt(&self, what: &str) -> Error {
+        Error::Corrupt { path: self.path.clone(), what: what.to_owned(), without: self.schema.without }
+    }
+}

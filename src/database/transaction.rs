@@ -1,0 +1,72 @@
+//! A change of a database, which is kept or dropped as a whole.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use rusqlite::Params;
+
+use super::{Error, Schema};
+
+/// A change under way. Dropped, it is undone; once one step of it has failed, it can only be.
+pub struct Transaction<'a> {
+    inner: rusqlite::Transaction<'a>,
+    path: &'a Path,
+    schema: &'a Schema,
+    failed: Cell<bool>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(inner: rusqlite::Transaction<'a>, path: &'a Path, schema: &'a Schema) -> Transaction<'a> {
+        Transaction { inner, path, schema, failed: Cell::new(false) }
+    }
+
+    /// Adds a row and says its key.
+    pub fn insert(&self, sql: &str, parameters: impl Params) -> Result<i64, Error> {
+        self.step(|transaction| transaction.prepare_cached(sql)?.insert(parameters))
+    }
+
+    /// Changes the one row that has to be there.
+    pub fn update(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
+        self.step(|transaction| match transaction.prepare_cached(sql)?.execute(parameters)? {
+            0 => Err(rusqlite::Error::QueryReturnedNoRows),
+            _ => Ok(()),
+        })
+    }
+
+    /// Deletes what is there.
+    pub fn delete(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
+        self.step(|transaction| transaction.prepare_cached(sql)?.execute(parameters).map(drop))
+    }
+
+    /// Takes one step, unless one before has failed: SQLite may have ended the transaction then, and what follows
+    /// would be kept without what came before.
+    pub fn step<T>(&self, step: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
+        if self.failed.get() {
+            return Err(Error::Contradiction { what: "a step before has failed".to_owned() });
+        }
+        step(&self.inner).map_err(|error| {
+            self.failed.set(true);
+            match error {
+                rusqlite::Error::QueryReturnedNoRows => {
+                    Error::Contradiction { what: "what is to be changed is not remembered".to_owned() }
+                }
+                error => Error::from_sqlite(self.path, self.schema, error),
+            }
+        })
+    }
+
+    /// Refuses a change of which a step has failed, for somebody who has more to do before it is kept.
+    pub fn expect_whole(&self) -> Result<(), Error> {
+        match self.failed.get() {
+            true => Err(Error::Contradiction { what: "a step has failed".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Keeps the change: all of it is on the disk when this returns `Ok`, and none of it when it does not.
+    pub fn commit(self) -> Result<(), Error> {
+        self.expect_whole()?;
+        let Transaction { inner, path, schema, .. } = self;
+        inner.commit().map_err(|error| Error::from_sqlite(path, schema, error))
+    }
+}
