@@ -1,6 +1,10 @@
 //! A tree of Maildirs, to which an index gives UIDs and mod-sequences, so that it looks like a QRESYNC server.
 
 mod endpoint;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that uses it comes next"))]
+mod file_name;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that uses it comes next"))]
+mod keywords;
 
 pub use endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, NameEncoding};
 
