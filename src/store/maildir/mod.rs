@@ -5,6 +5,8 @@ mod endpoint;
 mod file_name;
 #[cfg_attr(not(test), expect(dead_code, reason = "the store that uses it comes next"))]
 mod keywords;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that uses it comes next"))]
+mod line_ends;
 
 pub use endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, NameEncoding};
 
