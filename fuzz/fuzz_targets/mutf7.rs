@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use interimap::store::imap::mutf7::{decode, encode};
+use interimap::store::mutf7::{decode, encode};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {

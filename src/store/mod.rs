@@ -14,6 +14,7 @@ use crate::mail::{
 
 pub mod imap;
 pub mod maildir;
+pub mod mutf7;
 
 pub use crate::mail::{Listed, Listing, MailboxKind, Unnamable};
 

@@ -12,7 +12,6 @@ mod fingerprint;
 pub mod frame;
 mod list;
 mod mailbox;
-pub mod mutf7;
 mod name;
 mod observe;
 pub mod parse;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::mutf7;
 use crate::mail::MailboxName;
+use crate::store::mutf7;
 
 /// A mailbox's name as it stands on the wire: modified UTF-7 (RFC 3501 §5.1.3), hence printable ASCII, hence a quoted
 /// string can always carry it.

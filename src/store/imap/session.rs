@@ -12,14 +12,13 @@ use super::ImapStore;
 use super::capability::Capabilities;
 use super::connection::{Completion, Connection, Go, Incoming, Reply};
 use super::endpoint::{Endpoint, Link, Login, Mechanism, Protection};
-use super::mutf7;
 use super::name::{Hierarchy, Names, quoted};
 use super::quirks::Quirks;
 use super::refusal::words;
 use super::response::{Code, LiteralKind, Namespaces, Response, Status, UntaggedStatus};
 use super::store::ATTEMPTS;
 use super::transport::{Privacy, Transport};
-use crate::store::{Cause, Error, Method, Profile, Reach, Retry};
+use crate::store::{Cause, Error, Method, Profile, Reach, Retry, mutf7};
 
 /// Opens what `endpoint` describes and logs in.
 pub async fn connect(endpoint: &Endpoint) -> Result<ImapStore, Error> {

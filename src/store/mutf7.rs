@@ -1,4 +1,4 @@
-//! Modified UTF-7, in which servers without UTF8=ACCEPT spell the names of mailboxes (RFC 3501 §5.1.3).
+//! Modified UTF-7, in which servers without UTF8=ACCEPT and many trees of Maildirs spell names (RFC 3501 §5.1.3).
 
 use base64::Engine;
 use base64::alphabet::IMAP_MUTF7;
