@@ -7,6 +7,8 @@ mod file_name;
 mod keywords;
 #[cfg_attr(not(test), expect(dead_code, reason = "the store that uses it comes next"))]
 mod line_ends;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that uses it comes next"))]
+mod path;
 
 pub use endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, NameEncoding};
 
