@@ -177,6 +177,9 @@ impl Names {
         if *place == self.inbox() {
             return Ok(MailboxName::inbox());
         }
+        if place.levels == Levels::default() {
+            return Err("it is the root, and INBOX lies elsewhere".to_owned());
+        }
         let levels = match self.layout {
             Layout::Fs => self.levels_of_nested(place)?,
             Layout::MaildirPlusPlus => self.levels_of_one(place)?,
@@ -204,7 +207,9 @@ impl Names {
         let is_below_inbox = name.is_below(&MailboxName::inbox()) && self.inbox != InboxPlace::Root;
         let top = if is_below_inbox { self.inbox() } else { Place::root(Root::Tree) };
         let mut levels = top.levels;
-        levels.0.extend(name.levels().skip(usize::from(is_below_inbox)).map(|level| OsString::from_vec(self.fs(level))));
+        levels
+            .0
+            .extend(name.levels().skip(usize::from(is_below_inbox)).map(|level| OsString::from_vec(self.fs(level))));
         Place { root: top.root, levels }
     }
 
@@ -237,7 +242,6 @@ impl Names {
                 Some(levels) => levels.split(|octet| *octet == b'.').map(|level| self.read(level)).collect(),
                 None => Err("it does not begin with a dot".to_owned()),
             },
-            (Root::Tree, []) => Err("it is the root, and INBOX lies elsewhere".to_owned()),
             _ => Err("in Maildir++, mailboxes lie beside each other".to_owned()),
         }
     }
@@ -320,4 +324,357 @@ fn escaped(octets: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = octets else { return None };
     let digit = |octet: &u8| char::from(*octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ENCODINGS: [NameEncoding; 2] = [NameEncoding::Utf8, NameEncoding::Utf7];
+    const LAYOUTS: [Layout; 2] = [Layout::Fs, Layout::MaildirPlusPlus];
+
+    fn name(text: &str) -> MailboxName {
+        MailboxName::new(text).unwrap()
+    }
+
+    /// INBOX in `inbox`, where the tree is `/m`.
+    fn names(layout: Layout, encoding: NameEncoding, inbox: &str) -> Names {
+        Names { layout, encoding, inbox: InboxPlace::of(Path::new("/m"), Path::new(inbox)).unwrap() }
+    }
+
+    fn fs() -> Names {
+        names(Layout::Fs, NameEncoding::Utf8, "/m/INBOX")
+    }
+
+    fn maildir_plus_plus() -> Names {
+        names(Layout::MaildirPlusPlus, NameEncoding::Utf7, "/m")
+    }
+
+    /// A place in the tree, or in INBOX's root where it begins with `inbox:`.
+    fn place(text: &str) -> Place {
+        let (root, levels) = match text.strip_prefix("inbox:") {
+            Some(levels) => (Root::Inbox, levels),
+            None => (Root::Tree, text),
+        };
+        let levels = levels.split('/').filter(|level| !level.is_empty());
+        levels.fold(Place::root(root), |place, level| place.child(OsStr::new(level)).unwrap())
+    }
+
+    fn assert_lies(names: &Names, mailbox: &str, directory: &str) {
+        assert_eq!(names.place_of(&name(mailbox)), Ok(place(directory)), "{mailbox}");
+        assert_eq!(names.name_of(&place(directory)), Ok(name(mailbox)), "{directory}");
+        assert_eq!(names.refuses(&name(mailbox)), None);
+    }
+
+    #[test]
+    fn levels_are_directories_in_fs() {
+        let utf7 = names(Layout::Fs, NameEncoding::Utf7, "/m");
+        for (names, mailbox, directory) in [
+            (fs(), "a", "a"),
+            (fs(), "a/b.c/d", "a/b.c/d"),
+            (fs(), "Entwürfe/日本", "Entwürfe/日本"),
+            (fs(), " a b \\ ", " a b \\ "),
+            (fs(), "100%", "100%"),
+            (fs(), "100%ig", "100%ig"),
+            (fs(), "50%off", "50%off"),
+            (fs(), "5%ab", "5%25ab"),
+            (fs(), "5%AB", "5%25AB"),
+            (fs(), "%2E", "%252E"),
+            (fs(), "%%41%", "%%2541%"),
+            (fs(), "&-", "&-"),
+            (utf7.clone(), "Entwürfe", "Entw&APw-rfe"),
+            (utf7.clone(), "a & b", "a &- b"),
+            (utf7, "&APw-", "&-APw-"),
+        ] {
+            assert_lies(&names, mailbox, directory);
+        }
+    }
+
+    #[test]
+    fn levels_stand_beside_each_other_in_maildir_plus_plus() {
+        let utf8 = names(Layout::MaildirPlusPlus, NameEncoding::Utf8, "/m");
+        for (names, mailbox, directory) in [
+            (maildir_plus_plus(), "INBOX", ""),
+            (maildir_plus_plus(), "a", ".a"),
+            (maildir_plus_plus(), "a/b/c", ".a.b.c"),
+            (maildir_plus_plus(), "INBOX/x", ".INBOX.x"),
+            (maildir_plus_plus(), "INBOX/INBOX", ".INBOX.INBOX"),
+            (maildir_plus_plus(), "Entwürfe", ".Entw&APw-rfe"),
+            (utf8, "Entwürfe/100%", ".Entwürfe.100%"),
+            (maildir_plus_plus(), "%./%2.", ".%%2E.%2%2E"),
+        ] {
+            assert_lies(&names, mailbox, directory);
+        }
+    }
+
+    #[test]
+    fn s098_names_that_lead_out_of_the_tree_stay_in_it() {
+        for (mailbox, in_fs, in_maildir_plus_plus) in [
+            (".", "%2E", ".%2E"),
+            ("..", "%2E.", ".%2E%2E"),
+            ("...", "%2E..", ".%2E%2E%2E"),
+            ("a/../b", "a/%2E./b", ".a.%2E%2E.b"),
+            ("../../etc/x", "%2E./%2E./etc/x", ".%2E%2E.%2E%2E.etc.x"),
+            ("%2E%2E", "%252E%252E", ".%252E%252E"),
+            ("INBOX/..", "INBOX/%2E.", ".INBOX.%2E%2E"),
+        ] {
+            assert_lies(&fs(), mailbox, in_fs);
+            assert_lies(&maildir_plus_plus(), mailbox, in_maildir_plus_plus);
+        }
+    }
+
+    #[test]
+    fn s099_names_of_a_maildirs_own_directories_are_escaped_bijectively() {
+        for (mailbox, in_fs, in_maildir_plus_plus) in [
+            ("cur", "%63ur", ".cur"),
+            ("new", "%6Eew", ".new"),
+            ("tmp", "%74mp", ".tmp"),
+            ("%63ur", "%2563ur", ".%2563ur"),
+            ("Cur", "Cur", ".Cur"),
+            ("current", "current", ".current"),
+            ("a/new", "a/%6Eew", ".a.new"),
+            ("INBOX/cur", "INBOX/%63ur", ".INBOX.cur"),
+            (".x", "%2Ex", ".%2Ex"),
+            ("x.y", "x.y", ".x%2Ey"),
+            ("x/y", "x/y", ".x.y"),
+            ("x.", "x.", ".x%2E"),
+            ("x%2Ey", "x%252Ey", ".x%252Ey"),
+        ] {
+            assert_lies(&fs(), mailbox, in_fs);
+            assert_lies(&maildir_plus_plus(), mailbox, in_maildir_plus_plus);
+        }
+    }
+
+    #[test]
+    fn inbox_is_where_it_was_put_and_what_is_below_it_follows() {
+        for (layout, inbox, mailbox, directory) in [
+            (Layout::Fs, "/m", "INBOX", ""),
+            (Layout::Fs, "/m", "INBOX/x", "INBOX/x"),
+            (Layout::Fs, "/m", "x", "x"),
+            (Layout::Fs, "/m/Inbox", "INBOX", "Inbox"),
+            (Layout::Fs, "/m/Inbox", "INBOX/x/inbox", "Inbox/x/inbox"),
+            (Layout::Fs, "/m/.in", "INBOX/x", ".in/x"),
+            (Layout::Fs, "/m/a/b", "INBOX/b", "a/b/b"),
+            (Layout::Fs, "/m/a/b", "a", "a"),
+            (Layout::Fs, "/m/a/b", "a/c", "a/c"),
+            (Layout::Fs, "/i", "INBOX", "inbox:"),
+            (Layout::Fs, "/i", "INBOX/x/y", "inbox:x/y"),
+            (Layout::Fs, "/i", "x/y", "x/y"),
+            (Layout::MaildirPlusPlus, "/i", "INBOX", "inbox:"),
+            (Layout::MaildirPlusPlus, "/i", "INBOX/x", ".INBOX.x"),
+            (Layout::MaildirPlusPlus, "/m/.INBOX", "INBOX", ".INBOX"),
+            (Layout::MaildirPlusPlus, "/m/.INBOX", "INBOX/x", ".INBOX.x"),
+            (Layout::MaildirPlusPlus, "/m/in/mail", "INBOX", "in/mail"),
+        ] {
+            assert_lies(&names(layout, NameEncoding::Utf8, inbox), mailbox, directory);
+        }
+    }
+
+    #[test]
+    fn what_inbox_could_be_taken_for_is_no_mailbox() {
+        for (layout, inbox, directory, reason) in [
+            (Layout::Fs, "/m", "INBOX", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::Fs, "/m", "inbox", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::Fs, "/m", "inbox/x", "it would be called INBOX/x, which lies in INBOX/x"),
+            (Layout::Fs, "/m/Inbox", "INBOX", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::Fs, "/m/Inbox", "INBOX/x", "it would be called INBOX/x, which lies in Inbox/x"),
+            (Layout::Fs, "/m/Inbox", "", "it is the root, and INBOX lies elsewhere"),
+            (Layout::Fs, "/i", "INBOX", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::Fs, "/i", "INBOX/x", "it would be called INBOX/x, which lies in x"),
+            (Layout::Fs, "/m", "inbox:x", "it would be called INBOX/x, which lies in INBOX/x"),
+            (Layout::MaildirPlusPlus, "/m", ".INBOX", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::MaildirPlusPlus, "/m", ".inbox", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::MaildirPlusPlus, "/m", ".inbox.x", "it would be called INBOX/x, which lies in .INBOX.x"),
+            (Layout::MaildirPlusPlus, "/m/.Inbox", ".INBOX", "it would be taken for INBOX, which lies elsewhere"),
+            (Layout::MaildirPlusPlus, "/i", "", "it is the root, and INBOX lies elsewhere"),
+        ] {
+            let names = names(layout, NameEncoding::Utf8, inbox);
+            assert_eq!(names.name_of(&place(directory)), Err(reason.to_owned()), "{inbox} {directory}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_taken_is_refused() {
+        for (layout, tree, inbox, mailbox, reason) in [
+            (Layout::Fs, "/m", "/m/a/b", "a/b", "INBOX lies in a/b"),
+            (Layout::Fs, "/m", "/m/a/b", "a/b/c", "INBOX lies in a/b/c"),
+            (Layout::Fs, "/m/t/u", "/m", "INBOX/t/u", "the tree of the other mailboxes lies in t/u"),
+            (Layout::Fs, "/m/t/u", "/m", "INBOX/t/u/v", "the tree of the other mailboxes lies in t/u/v"),
+            (Layout::MaildirPlusPlus, "/m", "/m/.a.b", "a/b", "INBOX lies in .a.b"),
+            (Layout::MaildirPlusPlus, "/m", "/m/.INBOX.x", "INBOX/x", "INBOX lies in .INBOX.x"),
+        ] {
+            let inbox = InboxPlace::of(Path::new(tree), Path::new(inbox)).unwrap();
+            let names = Names { layout, encoding: NameEncoding::Utf8, inbox };
+            assert_eq!(names.refuses(&name(mailbox)).as_deref(), Some(reason));
+        }
+        let inbox = InboxPlace::of(Path::new("/m/t/u"), Path::new("/m")).unwrap();
+        let around = Names { layout: Layout::Fs, encoding: NameEncoding::Utf8, inbox };
+        assert_lies(&around, "INBOX/t", "inbox:t");
+        assert!(around.name_of(&place("inbox:t/u/v")).is_err(), "that is v of the tree");
+        assert_lies(&around, "v", "v");
+    }
+
+    #[test]
+    fn a_directory_that_is_not_written_as_a_name_would_be_is_no_mailbox() {
+        let utf8 = names(Layout::MaildirPlusPlus, NameEncoding::Utf8, "/m");
+        for (names, directory, reason) in [
+            (fs(), ".notmuch", "it would be called .notmuch, which lies in %2Enotmuch"),
+            (fs(), "%41", "it would be called A, which lies in A"),
+            (fs(), "%2e", "it would be called ., which lies in %2E"),
+            (fs(), "a%2Eb", "it would be called a.b, which lies in a.b"),
+            (fs(), "a%2Fb", "a level of it holds '/', which stands between levels"),
+            (fs(), "%00", "it holds a control character"),
+            (fs(), "a\nb", "it holds a control character"),
+            (fs(), "%FF", "it is not in UTF-8"),
+            (maildir_plus_plus(), "a", "it does not begin with a dot"),
+            (maildir_plus_plus(), ".a/.b", "in Maildir++, mailboxes lie beside each other"),
+            (maildir_plus_plus(), "..a", "it has an empty level"),
+            (maildir_plus_plus(), ".a.", "it has an empty level"),
+            (maildir_plus_plus(), ".a..b", "it has an empty level"),
+            (maildir_plus_plus(), ".Entwürfe", "it is not in modified UTF-7"),
+            (maildir_plus_plus(), ".&AGE-", "it is not in modified UTF-7"),
+            (maildir_plus_plus(), ".%41", "it would be called A, which lies in .A"),
+            (utf8, ".&AGE-%2f", "a level of it holds '/', which stands between levels"),
+        ] {
+            assert_eq!(names.name_of(&place(directory)), Err(reason.to_owned()), "{directory}");
+        }
+        let raw = Place::root(Root::Tree).child(OsStr::from_bytes(b"caf\xe9")).unwrap();
+        assert_eq!(fs().name_of(&raw), Err("it is not in UTF-8".to_owned()));
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_refused() {
+        let utf7 = names(Layout::Fs, NameEncoding::Utf7, "/m");
+        let level = Some("a directory would be called by 256 octets, and a file system takes 255");
+        let path = Some("its path would be of 5479 octets, and a file system takes 4095");
+        for (names, mailbox, reason) in [
+            (fs(), "a".repeat(255), None),
+            (fs(), "a".repeat(256), level),
+            (fs(), format!("x/{}", "é".repeat(128)), level),
+            (fs(), format!(".{}", "a".repeat(253)), level),
+            (fs(), ["a".repeat(255), "b".repeat(255)].join("/"), None),
+            (maildir_plus_plus(), "a".repeat(254), None),
+            (maildir_plus_plus(), "a".repeat(255), level),
+            (maildir_plus_plus(), ["a".repeat(127), "b".repeat(127)].join("/"), level),
+            (utf7.clone(), vec!["é".repeat(50); 29].join("/"), None),
+            (utf7, vec!["é".repeat(50); 40].join("/"), path),
+        ] {
+            assert_eq!(names.refuses(&name(&mailbox)).as_deref(), reason, "{mailbox}");
+        }
+    }
+
+    #[test]
+    fn inbox_is_put_nowhere_that_leads_astray() {
+        for (tree, inbox, expected) in [
+            ("/m", "/m", Ok(InboxPlace::Root)),
+            ("/m/", "/m/.", Ok(InboxPlace::Root)),
+            ("/m", "/m/./Inbox/", Ok(InboxPlace::Inside(place("Inbox").levels))),
+            ("/m", "/mm", Ok(InboxPlace::Outside(None))),
+            ("/m/t", "/m", Ok(InboxPlace::Outside(Some(place("t").levels)))),
+            ("/m", "/m/../x", Err("/m/../x leads through \"..\", cur, new or tmp".to_owned())),
+            ("/m", "/m/cur", Err("/m/cur leads through \"..\", cur, new or tmp".to_owned())),
+            ("/m/new/t", "/m", Err("/m/new/t leads through \"..\", cur, new or tmp".to_owned())),
+        ] {
+            assert_eq!(InboxPlace::of(Path::new(tree), Path::new(inbox)), expected, "{tree} {inbox}");
+        }
+    }
+
+    #[test]
+    fn no_place_leads_astray() {
+        for level in ["", ".", "..", "cur", "new", "tmp", "a/b", "/", "a\0"] {
+            assert_eq!(Place::root(Root::Tree).child(OsStr::new(level)), None, "{level:?}");
+        }
+    }
+
+    /// What is written between `/` here is made of what could go wrong.
+    fn any_level() -> impl Strategy<Value = String> {
+        let tricky = prop::sample::select(vec![
+            "", ".", "..", "%", "2", "2E", "%2E", "%2e", "%63", "cur", "new", "tmp", "INBOX", "inbox", "Inbox", "a",
+            "A", "x", "&", "-", "&-", "&AOk-", "é", "日", "😀", "~", "\\", " ", ":", "t", "/",
+        ]);
+        prop_oneof![
+            8 => prop::collection::vec(tricky, 0..4).prop_map(|pieces| pieces.concat()),
+            1 => any::<String>(),
+            1 => "[a%.]{240,260}",
+        ]
+    }
+
+    fn any_mailbox() -> impl Strategy<Value = MailboxName> {
+        prop::collection::vec(any_level(), 1..4)
+            .prop_filter_map("no name", |levels| MailboxName::new(&levels.join("/")).ok())
+    }
+
+    fn any_names() -> impl Strategy<Value = Names> {
+        let inboxes = ["/m", "/m/INBOX", "/m/inbox", "/m/a/x", "/m/.a", "/m/.a.x", "/m/.INBOX.x", "/i", "/m/%2E", "/"];
+        let inbox = prop::sample::select(inboxes.to_vec());
+        (prop::sample::select(LAYOUTS.to_vec()), prop::sample::select(ENCODINGS.to_vec()), inbox)
+            .prop_map(|(layout, encoding, inbox)| names(layout, encoding, inbox))
+    }
+
+    fn any_place() -> impl Strategy<Value = Place> {
+        let level = prop_oneof![
+            4 => any_level().prop_map(String::into_bytes),
+            1 => prop::collection::vec(1u8.., 1..8),
+        ];
+        (prop::sample::select(vec![Root::Tree, Root::Inbox]), prop::collection::vec(level, 0..4)).prop_filter_map(
+            "no place",
+            |(root, levels)| {
+                levels.iter().try_fold(Place::root(root), |place, level| place.child(OsStr::from_bytes(level)))
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_name_that_is_not_refused_comes_back(names in any_names(), mailbox in any_mailbox()) {
+            if let Ok(place) = names.place_of(&mailbox) {
+                prop_assert_eq!(names.name_of(&place), Ok(mailbox), "{}", place);
+            }
+        }
+
+        #[test]
+        fn s098_no_name_leads_out_of_its_root_or_into_a_maildir(names in any_names(), mailbox in any_mailbox()) {
+            if let Ok(place) = names.place_of(&mailbox) {
+                for level in place.levels.iter().map(OsStr::as_bytes) {
+                    prop_assert!(!matches!(level, b"" | b"." | b".." | b"cur" | b"new" | b"tmp"), "{}", place);
+                    prop_assert!(!level.iter().any(|octet| matches!(octet, b'/' | 0)) && level.len() <= 255);
+                }
+                let levels: usize = place.levels.iter().count();
+                prop_assert!(levels > 0 || mailbox.is_inbox());
+            }
+        }
+
+        #[test]
+        fn two_names_never_share_a_place(
+            names in any_names(),
+            mailboxes in prop::collection::vec(any_mailbox(), 2..60),
+        ) {
+            let mut taken: BTreeMap<Place, MailboxName> = BTreeMap::new();
+            for mailbox in mailboxes.into_iter().chain([MailboxName::inbox()]) {
+                if let Ok(place) = names.place_of(&mailbox) {
+                    let other = taken.insert(place.clone(), mailbox.clone());
+                    prop_assert!(other.is_none_or(|other| other == mailbox), "{} in {}", mailbox, place);
+                }
+            }
+        }
+
+        #[test]
+        fn a_directory_that_is_a_mailbox_is_the_mailboxs_only_one(names in any_names(), place in any_place()) {
+            if let Ok(mailbox) = names.name_of(&place) {
+                prop_assert_eq!(names.place_of(&mailbox), Ok(place));
+            }
+        }
+
+        #[test]
+        fn what_is_escaped_comes_back(octets in "[%a0-9A-F.]{0,12}", must in prop::collection::vec(any::<bool>(), 12)) {
+            let written = escape(octets.as_bytes(), |at| must[at]);
+            prop_assert_eq!(unescape(&written), octets.as_bytes());
+        }
+    }
 }
