@@ -2,7 +2,6 @@
 //! faster, so that nothing is done to what has changed meanwhile.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, FileType, statat, unlinkat};
@@ -65,7 +64,7 @@ impl Tree {
                     }
                     let before = flags_of(&filed.info, &mailbox.letters, &filed.keywords);
                     let wanted = change.applied_to(&before);
-                    match reflag(&mailbox, &mut folders, filed.clone(), &wanted).map_err(told)? {
+                    match self.reflag(&mailbox, &mut folders, filed.clone(), &wanted).map_err(told)? {
                         Attempt::Done(now) => {
                             let flags = flags_of(&now.info, &mailbox.letters, &now.keywords);
                             stored.insert(uid, Stored::Flags(flags));
@@ -88,6 +87,42 @@ impl Tree {
         folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
         self.file_altered(&mailbox, &mut altered)?;
         Ok(stored)
+    }
+
+    /// Gives a message's file the name that says these flags.
+    fn reflag(
+        &self,
+        mailbox: &Mailbox,
+        folders: &mut Folders,
+        filed: Filed,
+        flags: &FlagSet,
+    ) -> Result<Attempt<Filed>, Errno> {
+        let Written { info, keywords } = written(flags, &filed.info, &mailbox.letters);
+        // What says a flag has been seen by somebody, and belongs into `cur`.
+        let folder = if info == filed.info { filed.folder } else { Folder::Cur };
+        let old = filed.file_name();
+        let mut now = Filed { folder, info, keywords, ..filed.clone() };
+        if (folder, now.file_name()) == (filed.folder, old.clone()) {
+            // Nothing of it shows in the name, so the file only has to be there still.
+            return Ok(match folders.get(folder).map(|directory| statat(directory, &old, AtFlags::SYMLINK_NOFOLLOW)) {
+                Some(Ok(_)) => Attempt::Done(now),
+                Some(Err(Errno::NOENT)) | None => Attempt::Overtaken,
+                Some(Err(error)) => return Err(error),
+            });
+        }
+        folders.made(folder)?;
+        let (Some(source), Some(target)) = (folders.get(filed.folder), folders.get(folder)) else {
+            return Ok(Attempt::Overtaken);
+        };
+        loop {
+            match super::rename::without_replacing(source, &old, target, &now.file_name()) {
+                Ok(()) => return Ok(Attempt::Done(now)),
+                Err(Errno::NOENT) => return Ok(Attempt::Overtaken),
+                // Another file with the same unique part has that name.
+                Err(Errno::EXIST) => now.unique_name = self.fresh_names.next(SystemTime::now()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn file_altered(&mut self, mailbox: &Mailbox, altered: &mut BTreeMap<Uid, Filed>) -> Result<(), Error> {
@@ -224,32 +259,6 @@ fn without_keyword_letters(info: &[u8], mailbox: &Mailbox) -> Vec<u8> {
     let own = flags_of(info, &mailbox.letters, &FlagSet::new());
     let plain = own.filtered(|flag| !matches!(flag, crate::mail::Flag::Keyword(_)));
     written(&plain, info, &mailbox.letters).info
-}
-
-/// Gives a message's file the name that says these flags.
-fn reflag(mailbox: &Mailbox, folders: &mut Folders, filed: Filed, flags: &FlagSet) -> Result<Attempt<Filed>, Errno> {
-    let Written { info, keywords } = written(flags, &filed.info, &mailbox.letters);
-    // What says a flag has been seen by somebody, and belongs into `cur`.
-    let folder = if info == filed.info { filed.folder } else { Folder::Cur };
-    let old = filed.file_name();
-    let now = Filed { folder, info, keywords, ..filed.clone() };
-    let new = now.file_name();
-    if (folder, &new) == (filed.folder, &old) {
-        // Nothing of it shows in the name, so the file only has to be there still.
-        return Ok(match folders.get(folder).map(|directory| statat(directory, &old, AtFlags::SYMLINK_NOFOLLOW)) {
-            Some(Ok(_)) => Attempt::Done(now),
-            Some(Err(Errno::NOENT)) | None => Attempt::Overtaken,
-            Some(Err(error)) => return Err(error),
-        });
-    }
-    let target = folders.made(folder)?.as_fd().try_clone_to_owned().map_err(super::measure::errno_of)?;
-    let Some(source) = folders.get(filed.folder) else { return Ok(Attempt::Overtaken) };
-    match super::rename::without_replacing(source, &old, &target, &new) {
-        Ok(()) => Ok(Attempt::Done(now)),
-        // Where another file has the name, the directory holds more than is known.
-        Err(Errno::NOENT | Errno::EXIST) => Ok(Attempt::Overtaken),
-        Err(error) => Err(error),
-    }
 }
 
 /// What became of a file that was to be removed.

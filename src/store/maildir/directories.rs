@@ -20,7 +20,7 @@ const BELONGINGS: [&str; 4] = ["dovecot", FOLDER_MARK, ".uidvalidity", ".mbsyncs
 impl Tree {
     /// Makes the directories of a mailbox, as far as they are missing; `cur` last, for it makes a mailbox of them.
     pub(super) fn make(&self, place: &Place) -> Result<(), Errno> {
-        let mut directory = self.root(place.root).try_clone_to_owned().map_err(super::measure::errno_of)?;
+        let mut directory = self.root(place.root)?;
         for level in place.levels.iter() {
             make_directory(&directory, level)?;
             self.sync_directory(&directory)?;
@@ -74,7 +74,7 @@ impl Tree {
     /// Moves a directory; what stands there already and is no mailbox takes up what is in it.
     pub(super) fn transfer(&self, old: &Place, new: &Place) -> Result<(), Errno> {
         let Some((above, name)) = new.parent() else { return Err(Errno::EXIST) };
-        let mut target = self.root(above.root).try_clone_to_owned().map_err(super::measure::errno_of)?;
+        let mut target = self.root(above.root)?;
         for level in above.levels.iter() {
             make_directory(&target, level)?;
             target = open_directory(&target, level)?;

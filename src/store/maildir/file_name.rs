@@ -72,11 +72,6 @@ impl Letters {
         Letters(letters)
     }
 
-    /// Whether there is nothing to be said.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The file's name in `cur`.
     pub(super) fn name_of(&self, unique: &[u8]) -> Vec<u8> {
         [unique, b":2,", &self.0].concat()

@@ -1,5 +1,6 @@
 //! The file `dovecot-keywords` of a mailbox: read with a limit, and replaced as Dovecot does it, under its lock.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::thread::sleep;
@@ -12,7 +13,7 @@ use crate::mail::Keyword;
 
 use super::endpoint::Durability;
 use super::folders::{Folders, KEYWORDS_FILE};
-use super::keywords::Keywords;
+use super::keywords::{KeywordLetter, Keywords};
 use super::measure::errno_of;
 
 /// Larger files are not Dovecot's: 26 keywords take a few hundred octets.
@@ -37,18 +38,28 @@ pub(super) fn read(folders: &Folders) -> Result<Keywords, Errno> {
 }
 
 /// Gives letters to keywords that have none, as far as there are letters, and answers what letters mean then.
-pub(super) fn add(folders: &Folders, keywords: &[Keyword], durability: Durability) -> Result<Keywords, Errno> {
+///
+/// `borne` are the letters that stand in names of files; none of them is given to another keyword.
+pub(super) fn add(
+    folders: &Folders,
+    keywords: &[Keyword],
+    borne: &BTreeSet<KeywordLetter>,
+    durability: Durability,
+) -> Result<Keywords, Errno> {
     let mut file = lock(folders)?;
     let written = (|| {
         // Only with the lock in hand is what is read what will be replaced.
         let mut table = read(folders)?;
         let before = table.clone();
-        keywords.iter().for_each(|keyword| drop(table.add(keyword)));
+        for keyword in keywords {
+            // What gets no letter is kept in the index.
+            table.add(keyword, borne);
+        }
         if table == before {
             unlinkat(&folders.home, LOCK, rustix::fs::AtFlags::empty())?;
             return Ok(table);
         }
-        file.write_all(&table.to_bytes()).map_err(errno_of)?;
+        file.write_all(&table.format()).map_err(errno_of)?;
         if durability == Durability::Synced {
             fsync(&file)?;
         }

@@ -93,6 +93,17 @@ impl Place {
     pub(super) fn child(&self, level: &OsStr) -> Option<Place> {
         Some(Place { root: self.root, levels: self.levels.child(level)? })
     }
+
+    /// The directory that this one is in, and its name there; `None` for a root.
+    pub(super) fn parent(&self) -> Option<(Place, OsString)> {
+        let (name, levels) = self.levels.0.split_last()?;
+        Some((Place { root: self.root, levels: Levels(levels.to_vec()) }, name.clone()))
+    }
+
+    /// Whether this is that directory, or one below it.
+    pub(super) fn is_within(&self, upper: &Place) -> bool {
+        self.root == upper.root && self.levels.below(&upper.levels).is_some()
+    }
 }
 
 /// The levels with `/` between them, as far as they are text; `.` for a root itself.

@@ -21,7 +21,7 @@ const PASSES: usize = 16;
 /// So many rows are written in one transaction, or as many as one mailbox takes.
 const ROWS_AT_ONCE: usize = 8192;
 /// So many expunges are remembered at least.
-const EXPUNGES_KEPT: u64 = 10_000;
+const EXPUNGES_KEPT: u32 = 10_000;
 
 /// When directories are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! The tree itself: its roots, its index, and the way from a mailbox's name to its open directories.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
@@ -31,7 +30,8 @@ pub(super) struct Tree {
     pub(super) read: HashSet<Key>,
     /// Where it is, for messages.
     pub(super) path: PathBuf,
-    root: OwnedFd,
+    /// `None` where there is none yet, and it is only looked at.
+    root: Option<OwnedFd>,
     inbox: Option<OwnedFd>,
 }
 
@@ -40,13 +40,13 @@ impl Tree {
     pub(super) fn open(endpoint: &Endpoint, file: &IndexFile) -> Result<Tree, Error> {
         let index = Index::open(file)?;
         let known = index.mailboxes()?;
-        let root = open_root(&endpoint.path, &known)?;
-        let place = inbox_place(endpoint, &root)?;
-        let inbox = match &place {
-            InboxPlace::Outside(_) => endpoint.inbox.as_deref().map(|path| open_root(path, &known)).transpose()?,
-            InboxPlace::Root | InboxPlace::Inside(_) => None,
+        let root = open_root(&endpoint.path, &known, file)?;
+        let place = inbox_place(endpoint, root.as_ref())?;
+        let inbox = match (&place, &endpoint.inbox) {
+            (InboxPlace::Outside(_), Some(path)) => open_root(path, &known, file)?,
+            _ => None,
         };
-        Ok(Tree {
+        let mut tree = Tree {
             index,
             names: Names { layout: endpoint.layout, encoding: endpoint.names, inbox: place },
             keywords: endpoint.keywords,
@@ -56,21 +56,26 @@ impl Tree {
             path: endpoint.path.clone(),
             root,
             inbox,
-        })
+        };
+        if known.is_empty() && matches!(file, IndexFile::Kept(_)) {
+            // Every side has one. Where mail was known before and INBOX is missing, something is wrong with the disk.
+            tree.create(&MailboxName::inbox())?;
+        }
+        Ok(tree)
     }
 
-    /// A root.
-    pub(super) fn root(&self, root: Root) -> BorrowedFd<'_> {
-        match (root, &self.inbox) {
-            (Root::Inbox, Some(inbox)) => inbox.as_fd(),
-            _ => self.root.as_fd(),
-        }
+    /// A root; `NOENT` where there is none yet.
+    pub(super) fn root(&self, root: Root) -> Result<OwnedFd, Errno> {
+        let root = match root {
+            Root::Tree => &self.root,
+            Root::Inbox => &self.inbox,
+        };
+        root.as_ref().ok_or(Errno::NOENT)?.try_clone().map_err(errno_of)
     }
 
     /// The directory of a place, opened level by level: no symbolic link leads out of the tree.
     pub(super) fn home(&self, place: &Place) -> Result<OwnedFd, Errno> {
-        let root = self.root(place.root).try_clone_to_owned().map_err(errno_of)?;
-        place.levels.iter().try_fold(root, |directory, level| open_directory(&directory, level))
+        place.levels.iter().try_fold(self.root(place.root)?, |directory, level| open_directory(&directory, level))
     }
 
     /// Where a mailbox lies, or has to.
@@ -98,41 +103,45 @@ impl Tree {
 }
 
 /// Opens the directory that everything lies below. Where the user says that it is, a symbolic link may lead to it.
-fn open_root(path: &Path, known: &[Mailbox]) -> Result<OwnedFd, Error> {
+fn open_root(path: &Path, known: &[Mailbox], file: &IndexFile) -> Result<Option<OwnedFd>, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || openat(CWD, path, flags, Mode::empty());
     let told = |errno| fault::of_system(errno, Reach::Side, format_args!("{} cannot be opened", path.display()));
     match open() {
+        Err(Errno::NOENT) if known.is_empty() && matches!(file, IndexFile::LookedAt(_)) => Ok(None),
         Err(Errno::NOENT) if known.is_empty() => {
             use std::os::unix::fs::DirBuilderExt;
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(|error| told(errno_of(error)))?;
-            open().map_err(told)
+            open().map(Some).map_err(told)
         }
         Err(Errno::NOENT) => {
             let text = format!("{} is not there, although mail was in it: its disk may not be mounted", path.display());
             Err(Error::side(Cause::Unreachable, text).for_good())
         }
-        opened => opened.map_err(told),
+        opened => opened.map(Some).map_err(told),
     }
 }
 
 /// Where INBOX is.
-fn inbox_place(endpoint: &Endpoint, root: &OwnedFd) -> Result<InboxPlace, Error> {
+fn inbox_place(endpoint: &Endpoint, root: Option<&OwnedFd>) -> Result<InboxPlace, Error> {
     if let Some(path) = &endpoint.inbox {
         let refused = |why| Error::side(Cause::CannotHold, format!("INBOX cannot be there: {why}")).for_good();
         return InboxPlace::of(&endpoint.path, path).map_err(refused);
     }
-    if endpoint.layout == Layout::MaildirPlusPlus || is_directory(root, "cur") {
+    if endpoint.layout == Layout::MaildirPlusPlus || root.is_some_and(|root| is_directory(root, "cur")) {
         return Ok(InboxPlace::Root);
     }
     let told = |errno| fault::of_system(errno, Reach::Side, format_args!("{} cannot be read", endpoint.path.display()));
     let mut candidates = Vec::new();
-    for entry in rustix::fs::Dir::read_from(root).map_err(told)? {
-        let entry = entry.map_err(told)?;
-        let name = entry.file_name().to_bytes();
-        if name.eq_ignore_ascii_case(b"INBOX") && open_directory(root, os(name)).is_ok_and(|it| is_directory(&it, "cur")) {
-            candidates.push(os(name).to_owned());
+    if let Some(root) = root {
+        for entry in rustix::fs::Dir::read_from(root).map_err(told)? {
+            let entry = entry.map_err(told)?;
+            let name = entry.file_name().to_bytes();
+            let holds_mail = || open_directory(root, os(name)).is_ok_and(|level| is_directory(&level, "cur"));
+            if name.eq_ignore_ascii_case(b"INBOX") && holds_mail() {
+                candidates.push(os(name).to_owned());
+            }
         }
     }
     // INBOX itself before inbox and Inbox.

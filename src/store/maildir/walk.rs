@@ -39,7 +39,10 @@ impl Tree {
                 continue;
             }
             let place = Place::root(root);
-            let directory = self.home(&place)?;
+            let directory = match self.home(&place) {
+                Err(Errno::NOENT) => continue,
+                directory => directory?,
+            };
             found.visit(self, &directory, &place);
             match self.names.layout {
                 Layout::Fs => self.descend(&directory, &place, 0, &mut found)?,

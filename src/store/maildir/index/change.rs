@@ -105,8 +105,9 @@ impl Change<'_> {
     /// Writes down that a message bears other flags, or only another name.
     pub(in super::super) fn refile(&self, key: Key, modseq: ModSeq, filed: &Filed) -> Result<()> {
         self.run(
-            "UPDATE message SET folder = ?3, info = ?4, keywords = ?5, modseq = ?6 WHERE mailbox = ?1 AND uid = ?2",
-            (key, filed.uid, filed.folder, &filed.info, &filed.keywords, modseq),
+            "UPDATE message SET unique_name = ?3, folder = ?4, info = ?5, keywords = ?6, modseq = ?7
+              WHERE mailbox = ?1 AND uid = ?2",
+            (key, filed.uid, &filed.unique_name, filed.folder, &filed.info, &filed.keywords, modseq),
         )
         .map(drop)
     }

@@ -3,7 +3,9 @@
 mod change;
 mod row;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use std::path::{Path, PathBuf};
 
 use rusqlite::Params;
 
@@ -11,6 +13,8 @@ use crate::database::{self, Counter, Database, Schema, Sharing};
 use crate::mail::{FlagSet, MailboxName, ModSeq, Subscription, Uid, UidSet};
 
 use super::endpoint::IndexFile;
+use super::flags::keyword_letters;
+use super::keywords::KeywordLetter;
 
 pub(super) use change::{Arrival, Change};
 pub(super) use row::{Filed, Key, Look, Mailbox, Print, Trust};
@@ -21,7 +25,12 @@ const SCHEMA: Schema = Schema {
     // `iimi`: tells our files from those of other programs.
     application_id: 0x6969_6d69,
     migrations: &[include_str!("../../../../migrations/maildir/0001_initial.sql")],
-    counters: &[("messages", "SELECT count(*) FROM message WHERE mailbox = mailbox.key")],
+    counters: &[Counter {
+        table: "mailbox",
+        column: "messages",
+        counted: "SELECT count(*) FROM message WHERE mailbox = mailbox.key",
+    }],
+    without: "it is made anew from the tree, and the next sync pairs the messages by fingerprint and copies nothing twice",
 };
 
 /// The index of a tree.
@@ -36,14 +45,28 @@ impl Index {
             IndexFile::LookedAt(path) => Database::copy_in_memory(path, &SCHEMA)?,
             IndexFile::Kept(path) => match Database::open(path, &SCHEMA, Sharing::Shared) {
                 Err(database::Error::Corrupt { path, what, .. }) => {
-                    let aside = database::put_aside(&path)?;
-                    tracing::warn!("the index {} is damaged ({what}) and made anew; it is kept as {}", path.display(), aside.display());
+                    let aside = put_aside(&path)?;
+                    tracing::warn!(
+                        "the index {} is damaged ({what}) and is made anew; it is kept as {}",
+                        path.display(),
+                        aside.display()
+                    );
                     Database::open(&path, &SCHEMA, Sharing::Shared)?
                 }
                 opened => opened?,
             },
         };
         Ok(Index { database })
+    }
+
+    /// The keyword letters that names of files in a mailbox hold.
+    pub(super) fn letters_borne(&self, key: Key) -> Result<BTreeSet<KeywordLetter>, database::Error> {
+        let mut borne = BTreeSet::new();
+        self.database.each("SELECT DISTINCT info FROM message WHERE mailbox = ?1", [key], |row| {
+            borne.append(&mut keyword_letters(row.get_ref(0)?.as_blob()?));
+            Ok(())
+        })?;
+        Ok(borne)
     }
 
     /// Every mailbox, by name.
@@ -174,4 +197,20 @@ impl Index {
         steps.transaction.commit()?;
         Ok(value)
     }
+}
+
+/// Gives a damaged file, and what belongs to it, another name.
+fn put_aside(path: &Path) -> Result<PathBuf, database::Error> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = beside(".damaged");
+    std::fs::rename(path, &aside).map_err(database::Error::from_io("rename", path))?;
+    for suffix in ["-wal", "-shm"] {
+        // What is not there needs no other name.
+        std::fs::remove_file(beside(suffix)).ok();
+    }
+    Ok(aside)
 }
