@@ -1,12 +1,12 @@
 //! Carries out a call: account after account, each from the lock to the report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
-use crate::config::{Account, Config, ConfigError, Environment, Finding, Severity, nearest};
+use crate::config::{Account, Config, ConfigError, Endpoint, Environment, Finding, Severity, nearest};
 use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::engine::mailbox::Wish;
 use crate::engine::{self, AccountPlan, Order, Scrutiny, Step};
@@ -17,7 +17,7 @@ use crate::report::{
     shell_quoted,
 };
 use crate::state::{self, LastRun, State};
-use crate::store::{self, Error, Store, Traffic, imap};
+use crate::store::{self, Error, Store, Traffic, imap, maildir};
 
 use super::arguments::{self, Asking, Call, Command, Guard, Mode, Options, Output, Verbosity, Wanted};
 use super::console::Console;
@@ -52,7 +52,10 @@ pub(super) async fn run(call: Call, console: &Console) -> ExitStatus {
     let mut status = ExitStatus::InLine;
     for mut account in accounts {
         for side in Side::BOTH {
-            account.endpoints[side].trace = trace.as_ref().map(|trace| trace.of(&account.name, side));
+            // Nothing is said to a Maildir.
+            if let Endpoint::Imap(endpoint) = &mut account.endpoints[side] {
+                endpoint.trace = trace.as_ref().map(|trace| trace.of(&account.name, side));
+            }
         }
         let whose = match &invocation {
             Program::OfAddresses(invocation) => invocation.clone(),
@@ -119,7 +122,7 @@ fn open_config(
 }
 
 /// The accounts of these names in the order given, each once; all in alphabetical order if none is named.
-fn chosen(config: &Config, names: &[String], path: &std::path::Path) -> Result<Vec<Account>, Vec<Notice>> {
+fn chosen(config: &Config, names: &[String], path: &Path) -> Result<Vec<Account>, Vec<Notice>> {
     if names.is_empty() {
         return Ok(config.accounts.values().cloned().collect());
     }
@@ -140,6 +143,14 @@ fn chosen(config: &Config, names: &[String], path: &std::path::Path) -> Result<V
         }
     }
     if unknown.is_empty() { Ok(accounts) } else { Err(unknown) }
+}
+
+/// Whether this run holds the lock of its account, and so may write beside its database.
+#[derive(Clone, Copy)]
+enum Lock {
+    Held,
+    /// Another run may be at work.
+    Free,
 }
 
 /// One command for one account.
@@ -167,9 +178,9 @@ impl Errand<'_> {
 
     async fn sync(&self, wanted: &Wanted, scrutiny: Scrutiny) -> ExitStatus {
         let policy = policy(&self.account.policy, wanted);
-        let opened = match wanted.mode {
-            Mode::Execute => State::open(&self.account.database, &self.account.addresses),
-            Mode::Rehearse => State::rehearsal(&self.account.database),
+        let (opened, lock) = match wanted.mode {
+            Mode::Execute => (State::open(&self.account.database, &self.account.addresses), Lock::Held),
+            Mode::Rehearse => (State::rehearsal(&self.account.database), Lock::Free),
         };
         let mut state = match opened {
             Ok(state) => state,
@@ -179,7 +190,7 @@ impl Errand<'_> {
         let mut watcher = Watcher::new(&self.account.name, self.console);
         let bar = watcher.bar();
         let work = async {
-            let mut stores = match self.connect().await {
+            let mut stores = match self.connect(lock).await {
                 Ok(stores) => stores,
                 Err(troubles) => return (Report { troubles, ..Report::default() }, None),
             };
@@ -244,7 +255,7 @@ impl Errand<'_> {
         let mut end = ExitStatus::InLine;
         let rows = match asking {
             Asking::State => None,
-            Asking::Servers => match self.connect().await {
+            Asking::Servers => match self.connect(Lock::Free).await {
                 Ok(stores) => match self.rows(stores, state.as_ref()).await {
                     Ok(rows) => Some(rows),
                     Err(status) => return status,
@@ -268,7 +279,7 @@ impl Errand<'_> {
     }
 
     async fn check(&self) -> ExitStatus {
-        let connected = self.connect_each().await;
+        let connected = self.connect_each(Lock::Free).await;
         let mut troubles = Vec::new();
         let mut stores = Both { local: None, remote: None };
         let mut listings = Both { local: None, remote: None };
@@ -324,7 +335,7 @@ impl Errand<'_> {
             Ok(state) => state,
             Err(error) => return self.state_failed(&error),
         };
-        let stores = match self.connect().await {
+        let stores = match self.connect(Lock::Free).await {
             Ok(stores) => stores,
             Err(troubles) => return self.tell_troubles(&troubles),
         };
@@ -346,7 +357,7 @@ impl Errand<'_> {
         };
         let mut watcher = Watcher::new(&self.account.name, self.console);
         let mut all = Report::default();
-        match self.connect().await {
+        match self.connect(Lock::Held).await {
             Err(troubles) => all.troubles = troubles,
             Ok(mut stores) => {
                 for wish in wishes {
@@ -391,8 +402,8 @@ impl Errand<'_> {
     }
 
     /// Both sides, opened at the same time; or what keeps one of them, or both, from it.
-    async fn connect(&self) -> Result<Both<Box<dyn Store>>, Vec<Trouble>> {
-        match self.connect_each().await {
+    async fn connect(&self, lock: Lock) -> Result<Both<Box<dyn Store>>, Vec<Trouble>> {
+        match self.connect_each(lock).await {
             Both { local: Ok(local), remote: Ok(remote) } => Ok(Both { local, remote }),
             Both { local, remote } => {
                 let mut troubles = Vec::new();
@@ -407,10 +418,23 @@ impl Errand<'_> {
         }
     }
 
-    async fn connect_each(&self) -> Both<Result<Box<dyn Store>, Error>> {
-        let Both { local, remote } = &self.account.endpoints;
-        let (local, remote) = tokio::join!(imap::connect(local), imap::connect(remote));
-        Both { local, remote }.map(|connected| connected.map(|store| Box::new(store) as Box<dyn Store>))
+    async fn connect_each(&self, lock: Lock) -> Both<Result<Box<dyn Store>, Error>> {
+        let (local, remote) = tokio::join!(self.open(Side::Local, lock), self.open(Side::Remote, lock));
+        Both { local, remote }
+    }
+
+    async fn open(&self, side: Side, lock: Lock) -> Result<Box<dyn Store>, Error> {
+        match &self.account.endpoints[side] {
+            Endpoint::Imap(endpoint) => Ok(Box::new(imap::connect(endpoint).await?)),
+            Endpoint::Maildir(endpoint) => {
+                let path = index_path(&self.account.database, side);
+                let index = match lock {
+                    Lock::Held => maildir::IndexFile::Kept(path),
+                    Lock::Free => maildir::IndexFile::LookedAt(path),
+                };
+                maildir::open(endpoint, index).await
+            }
+        }
     }
 
     fn remember_run(&self, state: &mut State, order: &Order, report: &Report) {
@@ -470,6 +494,13 @@ impl Errand<'_> {
             self.console.print_line(&report::summary(&self.account.name, report, kind));
         }
     }
+}
+
+/// Where the UIDs of a side are kept that gives none itself: beside the state, which refers to them.
+fn index_path(database: &Path, side: Side) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(format!(".{side}-index"));
+    path.into()
 }
 
 /// Does the work, and shows the bar once it has taken long enough.
