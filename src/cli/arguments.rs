@@ -136,8 +136,8 @@ pub(super) enum Guard {
 pub(super) enum Asking {
     /// The state alone.
     State,
-    /// Both servers, too.
-    Servers,
+    /// Both sides, too.
+    Sides,
 }
 
 /// Reads the arguments. An `Err` is either a mistake in them, or the help or the version that was asked for.
@@ -213,7 +213,7 @@ enum Verb {
     Status {
         #[command(flatten)]
         accounts: AccountArguments,
-        /// Ask both servers, too, whether something has changed since
+        /// Ask both sides, too, whether something has changed since
         #[arg(long)]
         remote: bool,
     },
@@ -356,7 +356,7 @@ impl Verb {
             Verb::Repair { whose, wanted } => Command::Repair { whose: whose.read()?, wanted: wanted.read()? },
             Verb::Check { whose } => Command::Check { whose: whose.read()? },
             Verb::Status { accounts, remote } => {
-                let asking = if remote { Asking::Servers } else { Asking::State };
+                let asking = if remote { Asking::Sides } else { Asking::State };
                 Command::Status { accounts: accounts.accounts, asking }
             }
             Verb::Mailbox { command } => command.into_command()?,

@@ -255,7 +255,7 @@ impl Errand<'_> {
         let mut end = ExitStatus::InLine;
         let rows = match asking {
             Asking::State => None,
-            Asking::Servers => match self.connect(Lock::Free).await {
+            Asking::Sides => match self.connect(Lock::Free).await {
                 Ok(stores) => match self.rows(stores, state.as_ref()).await {
                     Ok(rows) => Some(rows),
                     Err(status) => return status,
@@ -713,7 +713,7 @@ fn of_finding(finding: &Finding) -> Notice {
 
 fn of_config_error(error: &ConfigError) -> Vec<Notice> {
     const EXAMPLE: &str = "interimap.toml(5) describes it; without one: \
-                           interimap sync --remote imaps://USER@HOST --local tunnel:COMMAND";
+                           interimap sync --remote imaps://USER@HOST --local maildir:PATH";
     let display = |path: &PathBuf| path.display().to_string();
     match error {
         ConfigError::Missing(path) => {
