@@ -730,3 +730,19 @@ fn of_config_error(error: &ConfigError) -> Vec<Notice> {
 fn error_notice(text: String, help: Option<String>) -> Notice {
     Notice { weight: Weight::Error, text, help }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_lies_beside_the_database_under_a_name_that_stays() {
+        for (database, side, index) in [
+            ("/x/work.db", Side::Local, "/x/work.db.local-index"),
+            ("/x/work.db", Side::Remote, "/x/work.db.remote-index"),
+            ("/x/a.b/mail", Side::Local, "/x/a.b/mail.local-index"),
+        ] {
+            assert_eq!(index_path(Path::new(database), side), Path::new(index), "{database} {side}");
+        }
+    }
+}
