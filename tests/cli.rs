@@ -4,7 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -91,7 +91,7 @@ fn without_a_configuration_it_says_where_one_belongs() {
             2,
             "",
             "error: there is no configuration: HOME/.config/interimap/interimap.toml
-help: interimap.toml(5) describes it; without one: interimap sync --remote imaps://USER@HOST --local tunnel:COMMAND
+help: interimap.toml(5) describes it; without one: interimap sync --remote imaps://USER@HOST --local maildir:PATH
 "
         )
     );
@@ -134,6 +134,63 @@ fn a_configuration_that_is_no_toml_says_so() {
     let ended = home.run(&["status"]);
     assert_eq!(ended.status, Some(2));
     assert!(ended.stderr.starts_with("error: this is no TOML: unclosed table"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_maildir_that_cannot_be_is_told_with_its_line() {
+    let home = Home::with(&account("work", "type = \"maildir\"\nlayout = \"maildir+\"\nhost = \"h\""));
+    assert_eq!(
+        home.run(&["sync"]),
+        end(
+            2,
+            "",
+            "error: [account.work.remote] needs \"path\"
+ --> HOME/.config/interimap/interimap.toml:5:1
+  |
+5 | [account.work.remote]
+  | ^^^^^^^^^^^^^^^^^^^^^
+help: write path = \"~/Mail\"
+error: \"layout\" does not know the word \"maildir+\"
+ --> HOME/.config/interimap/interimap.toml:7:10
+  |
+7 | layout = \"maildir+\"
+  |          ^^^^^^^^^^
+help: the nearest word is \"maildir++\"; all of them: \"fs\", \"maildir++\"
+error: \"host\" does not go with type = \"maildir\"
+ --> HOME/.config/interimap/interimap.toml:8:1
+  |
+8 | host = \"h\"
+  | ^^^^
+help: leave it out, or write type = \"imaps\"
+"
+        )
+    );
+}
+
+#[test]
+fn a_maildir_is_not_brought_in_line_with_itself() {
+    let home = Home::with(
+        "[account.work]\n[account.work.local]\ntype = \"maildir\"\npath = \"~/Mail\"\n\
+         [account.work.remote]\ntype = \"maildir\"\npath = \"~/link/.\"\n",
+    );
+    fs::create_dir(home.path().join("Mail")).unwrap();
+    symlink("Mail", home.path().join("link")).unwrap();
+    let help = "help: give each side a directory of its own, neither inside the other\n";
+    let expected = format!(
+        "error: both sides are the same Maildir\n --> HOME/.config/interimap/interimap.toml:1:1\n  |\n1 | [account.work]\n  \
+         | ^^^^^^^^^^^^^^\n{help}"
+    );
+    assert_eq!(home.run(&["sync"]), end(2, "", &expected));
+    // Behind "maildir:" the shell leaves "~" to us, and what is relative begins where we are.
+    for (local, remote, message) in [
+        ("maildir:~/Mail", "maildir:Mail/", "both sides are the same Maildir"),
+        ("maildir:~/link", "maildir:$HOME/Mail", "both sides are the same Maildir"),
+        ("maildir:~/Mail/work", "maildir:link", "the local side's Maildir lies in the remote one's"),
+    ] {
+        let ended = home.run(&["sync", "--local", local, "--remote", remote]);
+        assert_eq!(ended, end(2, "", &format!("error: {message}\n{help}")), "{local} {remote}");
+    }
+    assert!(!home.path().join(".local").exists(), "a mistake leaves no state behind");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use interimap::config::{Config, Environment, KEYS, Standing, TableKind};
+use interimap::config::{Config, Endpoint, Environment, KEYS, Standing, TableKind};
 
 const EXAMPLE: &str = include_str!("../interimap.toml.example");
 const PAGE_OF_THE_FILE: &str = include_str!("../man/interimap.toml.5");
@@ -105,8 +105,25 @@ fn the_example_is_a_configuration_with_every_option_that_works() {
         false => line.to_owned() + "\n",
     };
     let config = read(&EXAMPLE.lines().map(uncommented).collect::<String>());
-    assert_eq!(config.accounts.keys().collect::<Vec<_>>(), ["home", "work"]);
+    assert_eq!(config.accounts.keys().collect::<Vec<_>>(), ["archive", "home", "work"]);
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn what_the_example_says_of_a_maildirs_defaults_is_so() {
+    let lines: Vec<&str> = EXAMPLE.lines().skip_while(|line| !line.starts_with("#[account.home]")).collect();
+    let without = |keys: &[&str]| {
+        let options = lines.iter().filter(|line| is_option(line)).map(|line| &line[1..]);
+        let kept = options.filter(|line| !keys.iter().any(|key| line.starts_with(&format!("{key} = "))));
+        // The defaults of the other layout are told in words.
+        let text: String =
+            kept.take_while(|line| *line != "[account.archive]").map(|line| format!("{line}\n")).collect();
+        read(&text).accounts["home"].endpoints.local.clone()
+    };
+    // What is said of INBOX is where it is looked for, not what is written.
+    let (bare, full) = (without(&["layout", "inbox", "names", "keywords", "fsync"]), without(&["inbox"]));
+    assert!(matches!(bare, Endpoint::Maildir(_)));
+    assert_eq!(format!("{bare:?}"), format!("{full:?}"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::config::Address;
+use crate::config::{Address, Environment};
 use crate::engine::mailbox::Wish;
 use crate::mail::{Both, MailboxName, Pattern, Subscription};
 
@@ -136,8 +136,8 @@ pub(super) enum Guard {
 pub(super) enum Asking {
     /// The state alone.
     State,
-    /// Both servers, too.
-    Servers,
+    /// Both sides, too.
+    Sides,
 }
 
 /// Reads the arguments. An `Err` is either a mistake in them, or the help or the version that was asked for.
@@ -150,7 +150,7 @@ pub(super) fn description() -> clap::Command {
     <Arguments as clap::CommandFactory>::command()
 }
 
-/// Keeps mail in line, both ways, between two IMAP servers
+/// Keeps mail in line, both ways, between IMAP servers and Maildirs
 ///
 /// interimap brings two sides in line: what arrived, was flagged, moved, expunged or renamed on one side is carried to
 /// the other. What both sides held when they last agreed is remembered, so that no message is lost or doubled.
@@ -213,7 +213,7 @@ enum Verb {
     Status {
         #[command(flatten)]
         accounts: AccountArguments,
-        /// Ask both servers, too, whether something has changed since
+        /// Ask both sides, too, whether something has changed since
         #[arg(long)]
         remote: bool,
     },
@@ -301,15 +301,15 @@ struct WhoseArguments {
     /// The accounts; all of the configuration when none is named
     #[arg(value_name = "ACCOUNT", conflicts_with_all = ["remote", "local"])]
     accounts: Vec<String>,
-    /// Do without a configuration: the remote side, as imaps://USER@HOST[:PORT], imap://USER@HOST[:PORT] or
-    /// tunnel:COMMAND
+    /// Do without a configuration: the remote side, as imaps://USER@HOST[:PORT], imap://USER@HOST[:PORT],
+    /// tunnel:COMMAND or maildir:PATH
     #[arg(long, value_name = "URL", requires = "local", conflicts_with = "config")]
     remote: Option<String>,
     /// The local side, written in the same way
     #[arg(long, value_name = "URL", requires = "remote")]
     local: Option<String>,
     /// With --remote and --local: a command that prints the password (of the remote side, or of the local one where the
-    /// remote side is a tunnel)
+    /// remote side is a tunnel or a Maildir)
     #[arg(long, value_name = "COMMAND", requires = "remote")]
     password_command: Option<String>,
 }
@@ -356,7 +356,7 @@ impl Verb {
             Verb::Repair { whose, wanted } => Command::Repair { whose: whose.read()?, wanted: wanted.read()? },
             Verb::Check { whose } => Command::Check { whose: whose.read()? },
             Verb::Status { accounts, remote } => {
-                let asking = if remote { Asking::Servers } else { Asking::State };
+                let asking = if remote { Asking::Sides } else { Asking::State };
                 Command::Status { accounts: accounts.accounts, asking }
             }
             Verb::Mailbox { command } => command.into_command()?,
@@ -422,7 +422,9 @@ impl WantedArguments {
 
 /// The address; the message does not repeat it, for it may hold a password.
 fn address(option: &str, text: &str) -> Result<Address, clap::Error> {
-    Address::parse(text).map_err(|why| mistake(format!("the address behind {option} cannot be used: {why}")))
+    let environment = Environment::new(|name| std::env::var_os(name));
+    Address::parse(text, &environment)
+        .map_err(|why| mistake(format!("the address behind {option} cannot be used: {why}")))
 }
 
 fn mailbox_name(text: &str) -> Result<MailboxName, clap::Error> {
@@ -498,8 +500,12 @@ mod tests {
                 "the address behind --remote cannot be used: it holds a password",
             ),
             (
-                "sync --remote imaps://a@b --local maildir:x",
-                "the address behind --local cannot be used: Maildir is not there yet",
+                "sync --remote imaps://a@b --local maildir:",
+                "the address behind --local cannot be used: it has no path; write maildir:PATH",
+            ),
+            (
+                "sync --remote imaps://a@b --local maildir:~bob/Mail",
+                "the address behind --local cannot be used: it means no path: only ~/… is known, not ~bob/…",
             ),
             ("sync --password-command x", "--remote <URL>"),
             ("mailbox create work", "<MAILBOX>"),

@@ -1,12 +1,12 @@
 //! Carries out a call: account after account, each from the lock to the report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
-use crate::config::{Account, Config, ConfigError, Environment, Finding, Severity, nearest};
+use crate::config::{Account, Config, ConfigError, Endpoint, Environment, Finding, Severity, nearest};
 use crate::database;
 use crate::engine::event::{Extent, Outcome, Report, Trouble, TroubleCause};
 use crate::engine::mailbox::Wish;
@@ -18,7 +18,7 @@ use crate::report::{
     shell_quoted,
 };
 use crate::state::{self, LastRun, State};
-use crate::store::{self, Error, Store, Traffic, imap};
+use crate::store::{self, Error, Store, Traffic, imap, maildir};
 
 use super::arguments::{self, Asking, Call, Command, Guard, Mode, Options, Output, Verbosity, Wanted};
 use super::console::Console;
@@ -53,7 +53,10 @@ pub(super) async fn run(call: Call, console: &Console) -> ExitStatus {
     let mut status = ExitStatus::InLine;
     for mut account in accounts {
         for side in Side::BOTH {
-            account.endpoints[side].trace = trace.as_ref().map(|trace| trace.of(&account.name, side));
+            // Nothing is said to a Maildir.
+            if let Endpoint::Imap(endpoint) = &mut account.endpoints[side] {
+                endpoint.trace = trace.as_ref().map(|trace| trace.of(&account.name, side));
+            }
         }
         let whose = match &invocation {
             Program::OfAddresses(invocation) => invocation.clone(),
@@ -120,7 +123,7 @@ fn open_config(
 }
 
 /// The accounts of these names in the order given, each once; all in alphabetical order if none is named.
-fn chosen(config: &Config, names: &[String], path: &std::path::Path) -> Result<Vec<Account>, Vec<Notice>> {
+fn chosen(config: &Config, names: &[String], path: &Path) -> Result<Vec<Account>, Vec<Notice>> {
     if names.is_empty() {
         return Ok(config.accounts.values().cloned().collect());
     }
@@ -141,6 +144,14 @@ fn chosen(config: &Config, names: &[String], path: &std::path::Path) -> Result<V
         }
     }
     if unknown.is_empty() { Ok(accounts) } else { Err(unknown) }
+}
+
+/// Whether this run holds the lock of its account, and so may write beside its database.
+#[derive(Clone, Copy)]
+enum Lock {
+    Held,
+    /// Another run may be at work.
+    Free,
 }
 
 /// One command for one account.
@@ -168,9 +179,9 @@ impl Errand<'_> {
 
     async fn sync(&self, wanted: &Wanted, scrutiny: Scrutiny) -> ExitStatus {
         let policy = policy(&self.account.policy, wanted);
-        let opened = match wanted.mode {
-            Mode::Execute => State::open(&self.account.database, &self.account.addresses),
-            Mode::Rehearse => State::rehearsal(&self.account.database),
+        let (opened, lock) = match wanted.mode {
+            Mode::Execute => (State::open(&self.account.database, &self.account.addresses), Lock::Held),
+            Mode::Rehearse => (State::rehearsal(&self.account.database), Lock::Free),
         };
         let mut state = match opened {
             Ok(state) => state,
@@ -180,7 +191,7 @@ impl Errand<'_> {
         let mut watcher = Watcher::new(&self.account.name, self.console);
         let bar = watcher.bar();
         let work = async {
-            let mut stores = match self.connect().await {
+            let mut stores = match self.connect(lock).await {
                 Ok(stores) => stores,
                 Err(troubles) => return (Report { troubles, ..Report::default() }, None),
             };
@@ -245,7 +256,7 @@ impl Errand<'_> {
         let mut end = ExitStatus::InLine;
         let rows = match asking {
             Asking::State => None,
-            Asking::Servers => match self.connect().await {
+            Asking::Sides => match self.connect(Lock::Free).await {
                 Ok(stores) => match self.rows(stores, state.as_ref()).await {
                     Ok(rows) => Some(rows),
                     Err(status) => return status,
@@ -269,7 +280,7 @@ impl Errand<'_> {
     }
 
     async fn check(&self) -> ExitStatus {
-        let connected = self.connect_each().await;
+        let connected = self.connect_each(Lock::Free).await;
         let mut troubles = Vec::new();
         let mut stores = Both { local: None, remote: None };
         let mut listings = Both { local: None, remote: None };
@@ -325,7 +336,7 @@ impl Errand<'_> {
             Ok(state) => state,
             Err(error) => return self.state_failed(&error),
         };
-        let stores = match self.connect().await {
+        let stores = match self.connect(Lock::Free).await {
             Ok(stores) => stores,
             Err(troubles) => return self.tell_troubles(&troubles),
         };
@@ -347,7 +358,7 @@ impl Errand<'_> {
         };
         let mut watcher = Watcher::new(&self.account.name, self.console);
         let mut all = Report::default();
-        match self.connect().await {
+        match self.connect(Lock::Held).await {
             Err(troubles) => all.troubles = troubles,
             Ok(mut stores) => {
                 for wish in wishes {
@@ -392,8 +403,8 @@ impl Errand<'_> {
     }
 
     /// Both sides, opened at the same time; or what keeps one of them, or both, from it.
-    async fn connect(&self) -> Result<Both<Box<dyn Store>>, Vec<Trouble>> {
-        match self.connect_each().await {
+    async fn connect(&self, lock: Lock) -> Result<Both<Box<dyn Store>>, Vec<Trouble>> {
+        match self.connect_each(lock).await {
             Both { local: Ok(local), remote: Ok(remote) } => Ok(Both { local, remote }),
             Both { local, remote } => {
                 let mut troubles = Vec::new();
@@ -408,10 +419,23 @@ impl Errand<'_> {
         }
     }
 
-    async fn connect_each(&self) -> Both<Result<Box<dyn Store>, Error>> {
-        let Both { local, remote } = &self.account.endpoints;
-        let (local, remote) = tokio::join!(imap::connect(local), imap::connect(remote));
-        Both { local, remote }.map(|connected| connected.map(|store| Box::new(store) as Box<dyn Store>))
+    async fn connect_each(&self, lock: Lock) -> Both<Result<Box<dyn Store>, Error>> {
+        let (local, remote) = tokio::join!(self.open(Side::Local, lock), self.open(Side::Remote, lock));
+        Both { local, remote }
+    }
+
+    async fn open(&self, side: Side, lock: Lock) -> Result<Box<dyn Store>, Error> {
+        match &self.account.endpoints[side] {
+            Endpoint::Imap(endpoint) => Ok(Box::new(imap::connect(endpoint).await?)),
+            Endpoint::Maildir(endpoint) => {
+                let path = index_path(&self.account.database, side);
+                let index = match lock {
+                    Lock::Held => maildir::IndexFile::Kept(path),
+                    Lock::Free => maildir::IndexFile::LookedAt(path),
+                };
+                Ok(Box::new(maildir::open(endpoint, index).await?))
+            }
+        }
     }
 
     fn remember_run(&self, state: &mut State, order: &Order, report: &Report) {
@@ -475,6 +499,13 @@ impl Errand<'_> {
             self.console.print_line(&report::summary(&self.account.name, report, kind));
         }
     }
+}
+
+/// Where the UIDs of a side are kept that gives none itself: beside the state, which refers to them.
+fn index_path(database: &Path, side: Side) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(format!(".{side}-index"));
+    path.into()
 }
 
 /// Does the work, and shows the bar once it has taken long enough.
@@ -687,7 +718,7 @@ fn of_finding(finding: &Finding) -> Notice {
 
 fn of_config_error(error: &ConfigError) -> Vec<Notice> {
     const EXAMPLE: &str = "interimap.toml(5) describes it; without one: \
-                           interimap sync --remote imaps://USER@HOST --local tunnel:COMMAND";
+                           interimap sync --remote imaps://USER@HOST --local maildir:PATH";
     let display = |path: &PathBuf| path.display().to_string();
     match error {
         ConfigError::Missing(path) => {
@@ -703,4 +734,20 @@ fn of_config_error(error: &ConfigError) -> Vec<Notice> {
 
 fn error_notice(text: String, help: Option<String>) -> Notice {
     Notice { weight: Weight::Error, text, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_lies_beside_the_database_under_a_name_that_stays() {
+        for (database, side, index) in [
+            ("/x/work.db", Side::Local, "/x/work.db.local-index"),
+            ("/x/work.db", Side::Remote, "/x/work.db.remote-index"),
+            ("/x/a.b/mail", Side::Local, "/x/a.b/mail.local-index"),
+        ] {
+            assert_eq!(index_path(Path::new(database), side), Path::new(index), "{database} {side}");
+        }
+    }
 }

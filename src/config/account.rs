@@ -9,12 +9,12 @@ use toml::de::DeTable;
 use crate::mail::{Both, Pattern, Side};
 use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Policy, Rename, Selection, Writing};
 
-use super::Account;
 use super::finding::Findings;
 use super::keys::Place;
 use super::reader::Reader;
 use super::side::{self, Configured, Surroundings};
 use super::units;
+use super::{APART, Account, overlap};
 
 /// The longest name of an account, in characters.
 const LONGEST_NAME: usize = 64;
@@ -49,13 +49,12 @@ pub(super) fn read<'t>(
         let help = "let one of the sides be changed";
         reader.findings.error(reader.header(), "both sides are read-only, so nothing can be done", help);
     }
-    Some(Account {
-        name: (*name.get_ref()).to_owned(),
-        policy,
-        addresses: sides.as_ref().map(|side| side.address.identity()),
-        endpoints: sides.map(|side| side.endpoint),
-        database: database?,
-    })
+    let addresses = sides.as_ref().map(|side| side.address.identity());
+    let endpoints = sides.map(|side| side.endpoint);
+    if let Some(message) = overlap(&endpoints) {
+        reader.findings.error(reader.header(), message, APART);
+    }
+    Some(Account { name: (*name.get_ref()).to_owned(), policy, addresses, endpoints, database: database? })
 }
 
 fn read_side(reader: &mut Reader<'_, '_>, side: Side, around: &Surroundings<'_>) -> Option<Configured> {

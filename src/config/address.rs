@@ -1,7 +1,12 @@
-//! Where a side is, in one line: `imaps://alice@mail.example.org:993`, `tunnel:COMMAND`. Never with a password.
+//! Where a side is, in one line: `imaps://alice@mail.example.org:993`, `tunnel:COMMAND`, `maildir:/home/alice/Mail`. Never
+//! with a password.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use super::paths::Environment;
+use super::tree;
 
 /// Where a side is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +26,11 @@ pub enum Address {
     Tunnel {
         /// The command for `sh -c`.
         command: String,
+    },
+    /// A tree of Maildirs.
+    Maildir {
+        /// From the root on, without a slash at the end; links in it are not resolved.
+        path: PathBuf,
     },
 }
 
@@ -51,15 +61,12 @@ impl Scheme {
     }
 }
 
-/// Why a text is no [`Address`]. No variant holds the text, for it may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no [`Address`]. No variant holds what may be a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Neither of the schemes.
-    #[error("it begins with neither \"imaps://\" nor \"imap://\" nor \"tunnel:\"")]
+    /// None of the schemes.
+    #[error("it begins with neither \"imaps://\" nor \"imap://\" nor \"tunnel:\" nor \"maildir:\"")]
     Scheme,
-    /// A scheme whose store is yet to come.
-    #[error("Maildir is not there yet; the local side can be \"imaps://\", \"imap://\" or \"tunnel:\"")]
-    NotThereYet,
     /// A password in it: every process of the machine can read the arguments of every other one.
     #[error(
         "it holds a password, which everybody on this machine can read there; leave it out and use --password-command, \
@@ -87,11 +94,18 @@ pub enum AddressError {
     /// No command.
     #[error("it has no command; write tunnel:COMMAND")]
     NoCommand,
+    /// No path.
+    #[error("it has no path; write maildir:PATH")]
+    NoPath,
+    /// A path that cannot be, for this reason.
+    #[error("it means no path: {0}")]
+    Expansion(String),
 }
 
 impl Address {
-    /// Reads an address as `--remote` and `--local` take it.
-    pub fn parse(text: &str) -> Result<Address, AddressError> {
+    /// Reads an address as `--remote` and `--local` take it. The shell leaves `~` alone behind `maildir:`, so it is expanded
+    /// here; a relative path begins in the current directory.
+    pub fn parse(text: &str, environment: &Environment) -> Result<Address, AddressError> {
         if text.chars().any(char::is_control) {
             return Err(AddressError::ControlCharacter);
         }
@@ -101,13 +115,18 @@ impl Address {
             ("imap", Some(rest)) => server(Scheme::Imap, rest),
             ("tunnel", _) if rest.trim().is_empty() => Err(AddressError::NoCommand),
             ("tunnel", _) => Ok(Address::Tunnel { command: rest.to_owned() }),
-            ("maildir", _) => Err(AddressError::NotThereYet),
+            ("maildir", _) if rest.trim().is_empty() => Err(AddressError::NoPath),
+            ("maildir", _) => {
+                let path = environment.expand(rest, Path::new("")).and_then(|path| tree::absolute(&path));
+                Ok(Address::Maildir { path: path.map_err(AddressError::Expansion)? })
+            }
             _ => Err(AddressError::Scheme),
         }
     }
 
     /// What a state is bound to. The same server is the same one however the connection to it is protected, so that a
-    /// change from `imap` to `imaps` leaves the state where it is.
+    /// change from `imap` to `imaps` leaves the state where it is. A Maildir is the same one wherever a link leads from its
+    /// path, so that a tree can move to another disk, and be told while that is not mounted.
     pub fn identity(&self) -> String {
         match self {
             Address::Server { scheme, port, .. } if *port == scheme.default_port() => {
@@ -119,7 +138,7 @@ impl Address {
                 let full = self.to_string();
                 full.split_once("://").map_or(full.as_str(), |(_, place)| place).to_owned()
             }
-            Address::Tunnel { .. } => self.to_string(),
+            Address::Tunnel { .. } | Address::Maildir { .. } => self.to_string(),
         }
     }
 }
@@ -214,13 +233,21 @@ impl fmt::Display for Address {
                 }
             }
             Address::Tunnel { command } => write!(f, "tunnel:{command}"),
+            Address::Maildir { path } => write!(f, "maildir:{}", path.display()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+
+    fn parse(text: &str) -> Result<Address, AddressError> {
+        let environment = Environment::new(|name| (name == "HOME").then(|| OsString::from("/home/alice")));
+        Address::parse(text, &environment)
+    }
 
     #[test]
     fn addresses_have_one_spelling() {
@@ -237,10 +264,16 @@ mod tests {
             ("imap://a@127.0.0.1:1", "imap://a@127.0.0.1:1"),
             ("tunnel:ssh user@host doveadm exec imap", "tunnel:ssh user@host doveadm exec imap"),
             ("tunnel:echo 100%zz://", "tunnel:echo 100%zz://"),
+            ("maildir:/var/mail/alice/", "maildir:/var/mail/alice"),
+            ("maildir:///var//mail/./alice", "maildir:/var/mail/alice"),
+            ("Maildir:~/Mail/work", "maildir:/home/alice/Mail/work"),
+            ("maildir:~", "maildir:/home/alice"),
+            ("maildir:$XDG_DATA_HOME/mail", "maildir:/home/alice/.local/share/mail"),
+            ("maildir:/a b/ü%41:", "maildir:/a b/ü%41:"),
         ] {
-            let address = Address::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let address = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(address.to_string(), canonical, "{text}");
-            assert_eq!(Address::parse(canonical).as_ref(), Ok(&address), "{text}");
+            assert_eq!(parse(canonical).as_ref(), Ok(&address), "{text}");
         }
     }
 
@@ -252,8 +285,9 @@ mod tests {
             ("imap://alice@h:993", "alice@h:993"),
             ("imaps://alice@[::1]", "alice@[::1]"),
             ("tunnel:a b", "tunnel:a b"),
+            ("maildir:~/Mail/", "maildir:/home/alice/Mail"),
         ] {
-            assert_eq!(Address::parse(text).unwrap().identity(), identity, "{text}");
+            assert_eq!(parse(text).unwrap().identity(), identity, "{text}");
         }
     }
 
@@ -264,7 +298,11 @@ mod tests {
             ("mail.example.org", AddressError::Scheme),
             ("https://a@b", AddressError::Scheme),
             ("imaps:a@b", AddressError::Scheme),
-            ("maildir:~/Mail", AddressError::NotThereYet),
+            ("maildir", AddressError::Scheme),
+            ("maildir:", AddressError::NoPath),
+            ("maildir: ", AddressError::NoPath),
+            ("maildir:~bob/Mail", AddressError::Expansion("only ~/… is known, not ~bob/…".to_owned())),
+            ("maildir:/a\nb", AddressError::ControlCharacter),
             ("imaps://alice:secret@host", AddressError::Password),
             ("imaps://alice:@host", AddressError::Password),
             ("imaps://host", AddressError::NoUser),
@@ -289,8 +327,14 @@ mod tests {
             ("imaps://a\r\nb@host", AddressError::ControlCharacter),
             ("tunnel: ", AddressError::NoCommand),
         ] {
-            assert_eq!(Address::parse(text), Err(why), "{text}");
+            assert_eq!(parse(text), Err(why), "{text}");
         }
+    }
+
+    #[test]
+    fn a_relative_maildir_begins_in_the_current_directory() {
+        let path = std::env::current_dir().unwrap().join("Mail");
+        assert_eq!(parse("maildir:Mail/"), Ok(Address::Maildir { path }));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 use crate::mail::{Both, Side};
 use crate::plan::Policy;
 use crate::report::printable;
-use crate::store::imap::{Endpoint, Link, Protection, TlsOptions, TunnelStderr};
+use crate::store::imap::{self, Link, Protection, TlsOptions, TunnelStderr};
+use crate::store::maildir;
 
 mod account;
 mod address;
@@ -25,6 +26,7 @@ mod password;
 mod paths;
 mod reader;
 mod side;
+mod tree;
 mod units;
 
 #[cfg(test)]
@@ -64,6 +66,16 @@ pub struct Account {
     pub addresses: Both<String>,
     /// Where its state is.
     pub database: PathBuf,
+}
+
+/// Where a side is, and how it is opened.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are two of them an account")]
+pub enum Endpoint {
+    /// An IMAP session.
+    Imap(imap::Endpoint),
+    /// A tree of Maildirs.
+    Maildir(maildir::Endpoint),
 }
 
 /// Why there is no configuration.
@@ -141,7 +153,7 @@ impl Config {
         // The command is for the side that needs a password; where both do, for the remote one.
         let served = match addresses.remote {
             Address::Server { .. } => Side::Remote,
-            Address::Tunnel { .. } => Side::Local,
+            Address::Tunnel { .. } | Address::Maildir { .. } => Side::Local,
         };
         let endpoints = Both::from_fn(|side| {
             let written = match &password_command {
@@ -150,11 +162,20 @@ impl Config {
             };
             endpoint_of(&addresses[side], side, written, &terminal)
         });
+        if let Some(message) = overlap(&endpoints) {
+            return Err(ConfigError::Wrong(vec![Finding {
+                severity: Severity::Error,
+                message: message.to_owned(),
+                place: None,
+                help: Some(APART.to_owned()),
+            }]));
+        }
         let name = match (&addresses.remote, &addresses.local) {
             (Address::Server { username, host, .. }, _) | (_, Address::Server { username, host, .. }) => {
                 printable(&format!("{username}@{host}")).into_owned()
             }
-            (Address::Tunnel { .. }, Address::Tunnel { .. }) => "tunnel".to_owned(),
+            (Address::Tunnel { .. }, _) | (_, Address::Tunnel { .. }) => "tunnel".to_owned(),
+            (Address::Maildir { .. }, Address::Maildir { .. }) => "maildir".to_owned(),
         };
         let account = Account {
             name: name.clone(),
@@ -167,6 +188,19 @@ impl Config {
     }
 }
 
+/// What to do about two sides that share files.
+const APART: &str = "give each side a directory of its own, neither inside the other";
+
+/// What two sides have in common that must not have anything in common.
+fn overlap(endpoints: &Both<Endpoint>) -> Option<&'static str> {
+    match endpoints {
+        Both { local: Endpoint::Maildir(local), remote: Endpoint::Maildir(remote) } => {
+            tree::overlap(Both { local, remote })
+        }
+        _ => None,
+    }
+}
+
 fn endpoint_of(address: &Address, side: Side, written: Written, terminal: &Arc<Terminal>) -> Endpoint {
     let (link, login) = match address {
         Address::Server { scheme, username, host, port } => {
@@ -174,13 +208,14 @@ fn endpoint_of(address: &Address, side: Side, written: Written, terminal: &Arc<T
                 Scheme::Imaps => Protection::Tls(TlsOptions::default()),
                 Scheme::Imap => Protection::StartTls(TlsOptions::default()),
             };
-            let login = side::login(username.clone(), written, None, address, side, terminal);
+            let login = side::login(username.clone(), written, None, &format!("at {host}"), side, terminal);
             (Link::Tcp { host: host.clone(), port: *port, protection }, Some(login))
         }
         Address::Tunnel { command } => (Link::Tunnel { command: command.clone(), stderr: TunnelStderr::Logged }, None),
+        Address::Maildir { path } => return Endpoint::Maildir(tree::tree_at(path.clone())),
     };
     let timeout: Duration = side::DEFAULT_TIMEOUT;
-    Endpoint { link, login, timeout, disable_extensions: Vec::new(), prefix: None, trace: None }
+    Endpoint::Imap(imap::Endpoint { link, login, timeout, disable_extensions: Vec::new(), prefix: None, trace: None })
 }
 
 fn read_accounts<'t>(

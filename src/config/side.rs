@@ -11,14 +11,16 @@ use zeroize::Zeroizing;
 use crate::mail::Side;
 use crate::plan::Writing;
 use crate::store::imap::{
-    Endpoint, Link, Login, Mechanism, PasswordSource, Protection, TlsOptions, TlsVersion, TunnelStderr, Verification,
+    self, Link, Login, Mechanism, PasswordSource, Protection, TlsOptions, TlsVersion, TunnelStderr, Verification,
 };
 
+use super::Endpoint;
 use super::address::{self, Address, Scheme};
 use super::keys::Place;
 use super::password::{Password, Privacy, Terminal, Written, quoted};
 use super::paths::Environment;
 use super::reader::Reader;
+use super::tree;
 use super::units;
 
 /// What holds for every table of a file.
@@ -51,7 +53,8 @@ const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fr
 enum Kind {
     Server(Scheme),
     Tunnel,
-    /// `ssh` and `maildir` are not there yet.
+    Maildir,
+    /// `ssh` is not there yet.
     Later,
 }
 
@@ -59,8 +62,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("imaps", Kind::Server(Scheme::Imaps)),
     ("imap", Kind::Server(Scheme::Imap)),
     ("tunnel", Kind::Tunnel),
+    ("maildir", Kind::Maildir),
     ("ssh", Kind::Later),
-    ("maildir", Kind::Later),
 ];
 
 /// Mechanisms by their names; those without one of ours are not there yet.
@@ -96,6 +99,7 @@ struct Raw<'t> {
     disable_extensions: Vec<String>,
     prefix: Option<String>,
     writing: Writing,
+    tree: tree::Written,
 }
 
 /// Reads a side's table. `None` if something in it is wrong, which has been noted.
@@ -103,15 +107,16 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, side: Side, around: &Surrounding
     let raw = read_keys(reader, around);
     let Some(kind) = &raw.kind else {
         if !reader.holds("type") {
-            reader.missing("type", "write type = \"imaps\", type = \"imap\" or type = \"tunnel\"");
+            reader.missing("type", "write type = \"imaps\", type = \"imap\", type = \"tunnel\" or type = \"maildir\"");
         }
         return None;
     };
     match *kind.get_ref() {
         Kind::Server(scheme) => server(reader, raw, scheme, side, around),
         Kind::Tunnel => tunnel(reader, raw, side, around),
+        Kind::Maildir => maildir(reader, raw),
         Kind::Later => {
-            let help = "the types that are there: \"imaps\", \"imap\", \"tunnel\"";
+            let help = "the types that are there: \"imaps\", \"imap\", \"tunnel\", \"maildir\"";
             reader.findings.error(kind.span(), "this type is not there yet", help);
             None
         }
@@ -126,6 +131,7 @@ fn server(
     around: &Surroundings<'_>,
 ) -> Option<Configured> {
     let word = scheme.as_str();
+    refuse_keys_of_a_maildir(reader, word);
     for key in ["command", "null-stderr"] {
         refuse(reader, key, &format!("type = \"{word}\""), "leave it out, or write type = \"tunnel\"");
     }
@@ -160,11 +166,13 @@ fn server(
     };
     let port = raw.port.unwrap_or(scheme.default_port());
     let link = Link::Tcp { host: host.clone(), port, protection };
+    let place = format!("at {host}");
     let address = Address::Server { scheme, username, host, port };
-    Some(configured(raw, link, address, side, around))
+    Some(session(raw, link, address, &place, side, around))
 }
 
 fn tunnel(reader: &mut Reader<'_, '_>, raw: Raw<'_>, side: Side, around: &Surroundings<'_>) -> Option<Configured> {
+    refuse_keys_of_a_maildir(reader, "tunnel");
     for key in ["host", "port", "starttls", "tls"] {
         let help = "a tunnel leads where its command leads: leave it out, or write type = \"imaps\"";
         refuse(reader, key, "type = \"tunnel\"", help);
@@ -180,36 +188,46 @@ fn tunnel(reader: &mut Reader<'_, '_>, raw: Raw<'_>, side: Side, around: &Surrou
     }
     let command = raw.command?.to_owned();
     let link = Link::Tunnel { command: command.clone(), stderr: raw.stderr };
-    Some(configured(raw, link, Address::Tunnel { command }, side, around))
+    Some(session(raw, link, Address::Tunnel { command }, "behind the tunnel", side, around))
 }
 
-fn configured(raw: Raw<'_>, link: Link, address: Address, side: Side, around: &Surroundings<'_>) -> Configured {
+fn maildir(reader: &mut Reader<'_, '_>, raw: Raw<'_>) -> Option<Configured> {
+    let tree = tree::endpoint(reader, raw.tree)?;
+    let address = Address::Maildir { path: tree.path.clone() };
+    Some(Configured { endpoint: Endpoint::Maildir(tree), address, writing: raw.writing })
+}
+
+fn session(
+    raw: Raw<'_>,
+    link: Link,
+    address: Address,
+    place: &str,
+    side: Side,
+    around: &Surroundings<'_>,
+) -> Configured {
     let login =
-        raw.username.map(|username| login(username, raw.written, raw.mechanisms, &address, side, &around.terminal));
-    let endpoint = Endpoint {
+        raw.username.map(|username| login(username, raw.written, raw.mechanisms, place, side, &around.terminal));
+    let endpoint = Endpoint::Imap(imap::Endpoint {
         link,
         login,
         timeout: raw.timeout,
         disable_extensions: raw.disable_extensions,
         prefix: raw.prefix,
         trace: None,
-    };
+    });
     Configured { endpoint, address, writing: raw.writing }
 }
 
-/// Who logs in, by the mechanisms that are named or by all that are there.
+/// Who logs in, by the mechanisms that are named or by all that are there. The place is for the prompt: `at HOST`.
 pub(super) fn login(
     username: String,
     written: Written,
     mechanisms: Option<Vec<Mechanism>>,
-    address: &Address,
+    place: &str,
     side: Side,
     terminal: &Arc<Terminal>,
 ) -> Login {
-    let of = match address {
-        Address::Server { host, .. } => format!("\"{username}\" at {host} (the {side} side)"),
-        Address::Tunnel { .. } => format!("\"{username}\" behind the tunnel (the {side} side)"),
-    };
+    let of = format!("\"{username}\" {place} (the {side} side)");
     let password: Arc<dyn PasswordSource> = Arc::new(Password { side, of, written, terminal: terminal.clone() });
     // PLAIN carries names and passwords beyond ASCII, the LOGIN command does not (RFC 9051 §6.2.3).
     let mechanisms = mechanisms.unwrap_or_else(|| vec![Mechanism::Plain, Mechanism::Login]);
@@ -240,11 +258,19 @@ fn read_keys<'t>(reader: &mut Reader<'t, '_>, around: &Surroundings<'_>) -> Raw<
             Some(true) => Writing::Refused,
             _ => Writing::Allowed,
         },
+        tree: tree::read_keys(reader, around),
+    }
+}
+
+fn refuse_keys_of_a_maildir(reader: &mut Reader<'_, '_>, kind: &str) {
+    for key in tree::KEYS {
+        let help = "leave it out, or write type = \"maildir\"";
+        refuse(reader, key, &format!("type = \"{kind}\""), help);
     }
 }
 
 /// Notes that a key does not go with another one.
-fn refuse(reader: &mut Reader<'_, '_>, key: &str, with: &str, help: &str) {
+pub(super) fn refuse(reader: &mut Reader<'_, '_>, key: &str, with: &str, help: &str) {
     if let Some(at) = reader.key_span(key) {
         reader.findings.error(at, format!("\"{key}\" does not go with {with}"), help);
     }
@@ -394,7 +420,12 @@ fn read_prefix(reader: &mut Reader<'_, '_>) -> Option<String> {
 }
 
 /// A path, with `~` and variables at its beginning expanded; a relative one begins beside the file.
-fn read_path(reader: &mut Reader<'_, '_>, key: &str, example: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
+pub(super) fn read_path(
+    reader: &mut Reader<'_, '_>,
+    key: &str,
+    example: &str,
+    around: &Surroundings<'_>,
+) -> Option<PathBuf> {
     let text = reader.line(key, example)?;
     match around.environment.expand(text.get_ref(), &around.base) {
         Ok(path) => Some(path),

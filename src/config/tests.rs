@@ -11,6 +11,7 @@ use super::*;
 use crate::mail::{MailboxName, Pattern};
 use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Rename, Writing};
 use crate::store::imap::{Mechanism, TlsVersion, Verification};
+use crate::store::maildir::{Durability, Endpoint as Tree, KeywordStorage, Layout, NameEncoding};
 
 fn environment() -> Environment {
     Environment::new(|name| (name == "HOME").then(|| OsString::from("/home/alice")))
@@ -23,6 +24,14 @@ fn read(text: &str) -> Result<Config, Vec<Finding>> {
 fn account(text: &str) -> Account {
     let mut config = read(text).unwrap_or_else(|findings| panic!("{text}:\n{}", shown(&findings)));
     config.accounts.pop_first().unwrap().1
+}
+
+/// The session of a side that is one.
+fn session(endpoint: Endpoint) -> imap::Endpoint {
+    match endpoint {
+        Endpoint::Imap(session) => session,
+        Endpoint::Maildir(tree) => panic!("{tree:?}"),
+    }
 }
 
 fn shown(findings: &[Finding]) -> String {
@@ -68,12 +77,12 @@ fn a_small_configuration_means_everything_in_both_directions() {
     assert_eq!(account.database, Path::new("/home/alice/.local/share/interimap/a.db"));
     assert_eq!(account.addresses.local, "tunnel:x");
     assert_eq!(account.addresses.remote, "u@h");
-    let Endpoint { link, login, timeout, disable_extensions, prefix, trace } = account.endpoints.remote;
+    let imap::Endpoint { link, login, timeout, disable_extensions, prefix, trace } = session(account.endpoints.remote);
     let protection = Protection::Tls(TlsOptions::default());
     assert_eq!(link, Link::Tcp { host: "h".to_owned(), port: 993, protection });
     assert_eq!(login.unwrap().mechanisms, [Mechanism::Plain, Mechanism::Login]);
     assert_eq!((timeout, disable_extensions.len(), prefix, trace.is_none()), (Duration::from_secs(60), 0, None, true));
-    assert!(account.endpoints.local.login.is_none());
+    assert!(session(account.endpoints.local).login.is_none());
 }
 
 #[test]
@@ -134,7 +143,7 @@ fn every_key_of_a_side_has_its_meaning() {
            tls = {{ ca-file = "ca.pem", fingerprint = ["sha256:{pin}"], min-version = "1.3", hostname = "Mail.example.org", verify = false }}"#
     );
     let account = account(&text);
-    let local = account.endpoints.local;
+    let local = session(account.endpoints.local);
     let command = "ssh user@host doveadm exec imap".to_owned();
     assert_eq!(local.link, Link::Tunnel { command, stderr: TunnelStderr::Discarded });
     assert_eq!((local.prefix.as_deref(), local.timeout), (Some("INBOX."), Duration::from_secs(300)));
@@ -146,7 +155,7 @@ fn every_key_of_a_side_has_its_meaning() {
         hostname: Some("mail.example.org".to_owned()),
         verification: Verification::Off,
     };
-    let remote = account.endpoints.remote;
+    let remote = session(account.endpoints.remote);
     assert_eq!(
         remote.link,
         Link::Tcp { host: "::1".to_owned(), port: 1143, protection: Protection::StartTls(options) }
@@ -154,6 +163,101 @@ fn every_key_of_a_side_has_its_meaning() {
     let login = remote.login.unwrap();
     assert_eq!((login.username.as_str(), login.mechanisms), ("alice@example.org", vec![Mechanism::Login]));
     assert_eq!(account.addresses.remote, "alice%40example.org@[::1]:1143");
+}
+
+/// What `path = "~/Mail"` alone means.
+fn plain_tree() -> Tree {
+    Tree {
+        path: PathBuf::from("/home/alice/Mail"),
+        layout: Layout::Fs,
+        inbox: None,
+        names: NameEncoding::Utf8,
+        keywords: KeywordStorage::Index,
+        durability: Durability::Synced,
+    }
+}
+
+#[test]
+fn every_key_of_a_maildir_has_its_meaning() {
+    let plain = plain_tree();
+    let dovecot = Tree { layout: Layout::MaildirPlusPlus, names: NameEncoding::Utf7, ..plain_tree() };
+    for (lines, expected) in [
+        ("path = \"~/Mail\"", plain.clone()),
+        ("path = \"~/Mail/\"\nlayout = \"fs\"\nnames = \"utf-8\"\nkeywords = \"index\"\nfsync = true", plain.clone()),
+        ("path = \"mail/work\"", Tree { path: PathBuf::from("/c/mail/work"), ..plain.clone() }),
+        (
+            "path = \"$XDG_DATA_HOME/mail\"",
+            Tree { path: PathBuf::from("/home/alice/.local/share/mail"), ..plain.clone() },
+        ),
+        (
+            "path = \"~/Mail\"\ninbox = \"~/Mail/inbox/\"",
+            Tree { inbox: Some(PathBuf::from("/home/alice/Mail/inbox")), ..plain.clone() },
+        ),
+        ("path = \"~/Mail\"\nnames = \"utf-7\"", Tree { names: NameEncoding::Utf7, ..plain.clone() }),
+        ("path = \"~/Mail\"\nkeywords = \"dovecot\"", Tree { keywords: KeywordStorage::Dovecot, ..plain.clone() }),
+        ("path = \"~/Mail\"\nfsync = false", Tree { durability: Durability::Unsynced, ..plain }),
+        ("path = \"~/Mail\"\nlayout = \"maildir++\"", dovecot.clone()),
+        ("path = \"~/Mail\"\nlayout = \"maildir++\"\ninbox = \"~/Mail/\"", dovecot.clone()),
+        ("path = \"~/Mail\"\nlayout = \"maildir++\"\nnames = \"utf-8\"", Tree { names: NameEncoding::Utf8, ..dovecot }),
+    ] {
+        // Either side may be a Maildir.
+        for (side, other) in [("local", "remote"), ("remote", "local")] {
+            let account = account(&format!(
+                "[account.a.{side}]\ntype = \"maildir\"\n{lines}\nread-only = true\n\
+                 [account.a.{other}]\ntype = \"tunnel\"\ncommand = \"x\"\n"
+            ));
+            let side = if side == "local" { Side::Local } else { Side::Remote };
+            let Endpoint::Maildir(tree) = &account.endpoints[side] else { panic!("{lines}") };
+            assert_eq!(tree, &expected, "{lines}");
+            assert_eq!(account.addresses[side], format!("maildir:{}", expected.path.display()));
+            assert_eq!(account.policy.writing[side], Writing::Refused);
+        }
+    }
+}
+
+/// Whoever adds a key has to say whether a Maildir has it.
+#[test]
+fn every_key_of_a_side_goes_with_a_maildir_or_is_refused() {
+    let of_all = ["type", "read-only"];
+    for key in KEYS.iter().filter(|key| key.place == TableKind::Side && !of_all.contains(&key.name)) {
+        let value = match key.name {
+            "port" => "7",
+            "starttls" | "null-stderr" | "compress" | "fsync" => "false",
+            "auth" => "[\"plain\"]",
+            "tls" => "{}",
+            "disable-extensions" => "[]",
+            "timeout" => "\"60s\"",
+            "layout" => "\"fs\"",
+            "names" => "\"utf-8\"",
+            "keywords" => "\"index\"",
+            _ => "\"/x\"",
+        };
+        let line = format!("{} = {value}\n", key.name);
+        let path = if key.name == "path" { "" } else { "path = \"/m\"\n" };
+        let of_a_tree = format!(
+            "[account.a.local]\ntype = \"maildir\"\n{path}{line}[account.a.remote]\ntype = \"tunnel\"\ncommand = \"x\"\n"
+        );
+        let of_a_tunnel =
+            "[account.a.local]\ntype = \"maildir\"\npath = \"/m\"\n[account.a.remote]\ntype = \"tunnel\"\n".to_owned()
+                + if key.name == "command" { "" } else { "command = \"y\"\n" }
+                + &line;
+        let of_a_server = with("", &line);
+        let refused = |text: &str, kind: &str| match read(text) {
+            Ok(_) => false,
+            Err(findings) => {
+                let (findings, word) = (shown(&findings), format!("\"{}\"", key.name));
+                let later = findings.starts_with(&format!("{word} is not there yet\n"));
+                let foreign = findings.starts_with(&format!("{word} does not go with type = \"{kind}\"\n"));
+                later || foreign
+            }
+        };
+        let own = tree::KEYS.contains(&key.name);
+        assert_eq!(refused(&of_a_tree, "maildir"), !own, "{}", key.name);
+        if own {
+            assert!(refused(&of_a_tunnel, "tunnel"), "{}", key.name);
+            assert!(refused(&of_a_server, "imaps"), "{}", key.name);
+        }
+    }
 }
 
 #[test]
@@ -188,8 +292,9 @@ help: leave verify = false out, or add a fingerprint\n",
     ] {
         let config = read(&side(lines)).unwrap();
         assert_eq!(shown(&config.warnings), expected, "{lines}");
-        let Link::Tcp { protection, .. } = &config.accounts["a"].endpoints.remote.link else { panic!("{lines}") };
-        assert_eq!(*protection == Protection::Plain, lines.contains("starttls = false"), "{lines}");
+        let remote = session(config.accounts["a"].endpoints.remote.clone());
+        let Link::Tcp { protection, .. } = remote.link else { panic!("{lines}") };
+        assert_eq!(protection == Protection::Plain, lines.contains("starttls = false"), "{lines}");
     }
 }
 
@@ -216,7 +321,7 @@ fn a_file_that_holds_a_password_is_for_its_owner_alone() {
         match (Config::load(&path, &environment()), allowed) {
             (Ok(config), true) if line.contains("geheim") => {
                 assert!(!format!("{config:?}").contains("geheim"));
-                let login = config.accounts["a"].endpoints.remote.login.as_ref().unwrap();
+                let login = session(config.accounts["a"].endpoints.remote.clone()).login.unwrap();
                 assert_eq!(login.password.password().unwrap().as_str(), "geheim");
             }
             (Ok(_), true) => {}
@@ -248,16 +353,15 @@ fn a_file_that_cannot_be_read_is_no_configuration() {
     assert_eq!(error, ConfigError::Unreadable(path, "it is larger than 1048576 octets".to_owned()));
 }
 
+fn of_addresses(remote: &str, local: &str) -> Result<Account, ConfigError> {
+    let addresses = Both { remote, local }.map(|text| Address::parse(text, &environment()).unwrap());
+    let config = Config::of_addresses(addresses, Some("echo geheim".to_owned()), &environment())?;
+    Ok(config.accounts.into_values().next().unwrap())
+}
+
 #[test]
 fn two_addresses_are_an_account() {
-    let addresses = |remote: &str| Both {
-        remote: Address::parse(remote).unwrap(),
-        local: Address::parse("tunnel:doveadm exec imap").unwrap(),
-    };
-    let of = |remote: &str| {
-        let command = Some("echo geheim".to_owned());
-        Config::of_addresses(addresses(remote), command, &environment()).unwrap().accounts.pop_first().unwrap().1
-    };
+    let of = |remote: &str| of_addresses(remote, "tunnel:doveadm exec imap").unwrap();
     let account = of("imaps://alice@mail.example.org");
     assert_eq!(account.name, "alice@mail.example.org");
     assert_eq!(account.database.file_name().unwrap(), "e89a773f0477c9c8.db", "the next release finds it again");
@@ -265,8 +369,46 @@ fn two_addresses_are_an_account() {
     assert_ne!(account.database, of("imaps://bob@mail.example.org").database);
     assert!(account.database.starts_with("/home/alice/.local/share/interimap/addresses"));
     assert_eq!(account.policy, Policy::two_way());
-    assert_eq!(account.endpoints.remote.login.unwrap().password.password().unwrap().as_str(), "geheim");
-    assert!(account.endpoints.local.login.is_none());
+    assert_eq!(session(account.endpoints.remote).login.unwrap().password.password().unwrap().as_str(), "geheim");
+    assert!(session(account.endpoints.local).login.is_none());
+}
+
+#[test]
+fn a_maildir_may_be_an_address() {
+    let of_server = "imaps://alice@mail.example.org";
+    for (remote, local, name) in [
+        (of_server, "maildir:~/Mail", "alice@mail.example.org"),
+        ("maildir:~/Mail", of_server, "alice@mail.example.org"),
+        ("maildir:~/Mail", "tunnel:x", "tunnel"),
+        ("maildir:~/Mail", "maildir:~/Other", "maildir"),
+    ] {
+        let account = of_addresses(remote, local).unwrap();
+        assert_eq!(account.name, name);
+        let mut trees = 0;
+        for (endpoint, address) in
+            [(account.endpoints.local, account.addresses.local), (account.endpoints.remote, account.addresses.remote)]
+        {
+            match endpoint {
+                Endpoint::Maildir(tree) => {
+                    assert_eq!(tree, Tree { path: tree.path.clone(), ..plain_tree() });
+                    assert_eq!(address, format!("maildir:{}", tree.path.display()));
+                    trees += 1;
+                }
+                // The side that can need a password gets the command, whichever it is.
+                Endpoint::Imap(session) => {
+                    let login = session.login.map(|login| login.password.password().unwrap().to_string());
+                    assert_eq!(login.as_deref(), address.starts_with("alice").then_some("geheim"), "{remote} {local}");
+                }
+            }
+        }
+        assert!(trees > 0, "{remote} {local}");
+    }
+    let ConfigError::Wrong(findings) = of_addresses("maildir:~/Mail/", "maildir:~//Mail").unwrap_err() else {
+        panic!("another error");
+    };
+    let expected =
+        "both sides are the same Maildir\nhelp: give each side a directory of its own, neither inside the other\n";
+    assert_eq!(shown(&findings), expected);
 }
 
 /// Lines that are nearly those of a configuration.
@@ -283,6 +425,8 @@ fn nearly_toml() -> impl Strategy<Value = String> {
         "\"60s\"",
         "\"50%\"",
         "\"~x/y\"",
+        "\"maildir\"",
+        "\"/x\"",
         "[]",
         "[1, \"a\"]",
         "{}",
@@ -320,8 +464,17 @@ proptest! {
     }
 
     #[test]
+    fn a_maildir_is_read_as_it_is_written(path in "[/.~$a ü:%]{1,12}") {
+        if let Ok(address) = Address::parse(&format!("maildir:{path}"), &environment()) {
+            let Address::Maildir { path } = &address else { panic!("{address:?}") };
+            prop_assert!(path.is_absolute());
+            prop_assert_eq!(Address::parse(&address.to_string(), &environment()), Ok(address));
+        }
+    }
+
+    #[test]
     fn an_address_is_read_as_it_is_written(username in "\\PC{1,20}", host in "[a-z]{1,9}(\\.[a-z]{2,5}){0,2}", port in 1..=u16::MAX) {
         let address = Address::Server { scheme: Scheme::Imaps, username, host, port };
-        prop_assert_eq!(Address::parse(&address.to_string()), Ok(address));
+        prop_assert_eq!(Address::parse(&address.to_string(), &environment()), Ok(address));
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::engine::event::Trouble;
 use crate::mail::{Both, Side};
-use crate::store::Profile;
+use crate::store::{Method, Profile};
 
 use super::hint::hint;
 use super::json::{cause_word, line};
@@ -118,23 +118,31 @@ pub fn check_text(account: &str, sides: &Both<Option<CheckedSide>>) -> String {
             text.push_str(format!("  {name:<10}  {}", printable(value)).trim_end());
             text.push('\n');
         };
-        row("server", &profile.server);
-        row("protection", &profile.protection);
-        row("login", &profile.login);
+        // A Maildir has none of these.
+        for (name, value) in
+            [("server", &profile.server), ("protection", &profile.protection), ("login", &profile.login)]
+        {
+            if !value.is_empty() {
+                row(name, value);
+            }
+        }
         row("method", &format!("{}: {}", profile.method, profile.reason));
         match mailboxes.as_ref().map(|mailboxes| mailboxes.listed_in_full.as_slice()) {
             None | Some([]) => {}
             Some(names) => row("in full", &listed_in_full(names)),
         }
-        let (used, missing) = extensions(profile);
-        row("offers", if used.is_empty() { "none of the extensions that help" } else { &used });
-        for Extension { names, purpose, instead } in missing {
-            row("lacks", &format!("{} ({purpose}): {instead}", names[0]));
+        // What follows is about servers: with an index of our own, there is nobody to offer anything.
+        if profile.method != Method::Embedded {
+            let (used, missing) = extensions(profile);
+            row("offers", if used.is_empty() { "none of the extensions that help" } else { &used });
+            for Extension { names, purpose, instead } in missing {
+                row("lacks", &format!("{} ({purpose}): {instead}", names[0]));
+            }
+            let delimiter =
+                profile.delimiter.map_or_else(|| "none, so one level only".to_owned(), |sign| format!("\"{sign}\""));
+            row("delimiter", &delimiter);
+            row("prefix", if profile.prefix.is_empty() { "none" } else { &profile.prefix });
         }
-        let delimiter =
-            profile.delimiter.map_or_else(|| "none, so one level only".to_owned(), |sign| format!("\"{sign}\""));
-        row("delimiter", &delimiter);
-        row("prefix", if profile.prefix.is_empty() { "none" } else { &profile.prefix });
         match mailboxes {
             Some(mailboxes) => {
                 row("mailboxes", &format!("{} of {} take part", mailboxes.taking_part, mailboxes.all));
@@ -262,7 +270,7 @@ mod tests {
     use super::*;
     use crate::engine::event::{Extent, TroubleCause};
     use crate::report::Whose;
-    use crate::store::{Cause, Method};
+    use crate::store::Cause;
 
     fn checked() -> Both<Option<CheckedSide>> {
         let capabilities = ["CONDSTORE", "ENABLE", "QRESYNC", "UIDPLUS", "NAMESPACE", "LITERAL+", "ESEARCH"];
@@ -308,6 +316,47 @@ local side: tunnel: doveadm exec imap
 remote side: not opened
 "
         );
+    }
+
+    fn checked_maildir() -> Both<Option<CheckedSide>> {
+        let profile = Profile {
+            address: "maildir:/home/alice/Mail".to_owned(),
+            server: String::new(),
+            protection: String::new(),
+            login: String::new(),
+            method: Method::Embedded,
+            reason: "an index of our own tells what has changed".to_owned(),
+            capabilities: BTreeSet::new(),
+            delimiter: Some('/'),
+            prefix: String::new(),
+        };
+        let skipped = vec![("Old".to_owned(), "it is a symbolic link".to_owned())];
+        let mailboxes = Some(Mailboxes { taking_part: 11, all: 11, listed_in_full: Vec::new(), skipped });
+        Both { local: Some(CheckedSide { profile, mailboxes }), remote: None }
+    }
+
+    #[test]
+    fn a_check_says_nothing_of_servers_where_there_is_none() {
+        assert_eq!(
+            check_text("work", &checked_maildir()),
+            "work: the configuration is in order
+local side: maildir:/home/alice/Mail
+  method      embedded: an index of our own tells what has changed
+  mailboxes   11 of 11 take part
+  left out    Old: it is a symbolic link
+remote side: not opened
+"
+        );
+    }
+
+    #[test]
+    fn a_maildir_has_the_same_keys_of_json_as_a_server() {
+        let again = Invocation { program: "interimap".to_owned(), whose: Whose::Account("work".to_owned()) };
+        let keys = |sides: &Both<Option<CheckedSide>>| {
+            let json: serde_json::Value = serde_json::from_str(&check_json("work", sides, &[], &again)).unwrap();
+            json["local"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&checked_maildir()), keys(&checked()));
     }
 
     #[test]

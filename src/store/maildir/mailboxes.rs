@@ -83,7 +83,7 @@ impl Tree {
                         self.path.display(),
                         known.iter().filter(held).count()
                     );
-                    return Err(Error::side(Cause::Unreachable, text).for_good());
+                    return Err(Error::side(Cause::Storage, text).for_good());
                 }
                 return Ok(found);
             }

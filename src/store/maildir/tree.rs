@@ -117,7 +117,7 @@ fn open_root(path: &Path, known: &[Mailbox], file: &IndexFile) -> Result<Option<
         }
         Err(Errno::NOENT) => {
             let text = format!("{} is not there, although mail was in it: its disk may not be mounted", path.display());
-            Err(Error::side(Cause::Unreachable, text).for_good())
+            Err(Error::side(Cause::Storage, text).for_good())
         }
         opened => opened.map(Some).map_err(told),
     }
