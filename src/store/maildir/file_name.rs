@@ -11,19 +11,8 @@ use crate::mail::{Flag, FlagSet};
 pub(super) struct FileName<'a> {
     /// What stays the same whatever flags the message gets. Never empty.
     pub(super) unique: &'a [u8],
-    /// What stands behind the last colon.
-    pub(super) info: Info<'a>,
-}
-
-/// What a file's name says about the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Info<'a> {
-    /// Nothing, as in `new`.
-    Missing,
-    /// Flags: what stands behind `:2,`.
-    Letters(Letters),
-    /// Something else: `:1,` stands before what was an experiment for ever.
-    Other(&'a [u8]),
+    /// The last colon and what stands behind it: `:2,` and letters where the message has flags. Empty in `new`.
+    pub(super) info: &'a [u8],
 }
 
 impl<'a> FileName<'a> {
@@ -33,23 +22,8 @@ impl<'a> FileName<'a> {
     /// another one), Dovecot and mutt both take the flags from behind the last one, and replace what stands behind it:
     /// so what stands before it is what stays.
     pub(super) fn parse(name: &'a [u8]) -> Option<FileName<'a>> {
-        let (unique, info) = match memchr::memrchr(b':', name) {
-            None => (name, Info::Missing),
-            Some(colon) => {
-                let info = &name[colon + 1..];
-                let letters = info.strip_prefix(b"2,").map(|letters| Info::Letters(Letters::parse(letters)));
-                (&name[..colon], letters.unwrap_or(Info::Other(info)))
-            }
-        };
+        let (unique, info) = name.split_at(memchr::memrchr(b':', name).unwrap_or(name.len()));
         (!unique.is_empty() && !name.starts_with(b".")).then_some(FileName { unique, info })
-    }
-
-    /// The letters; none where the info says no flags.
-    pub(super) fn letters(self) -> Letters {
-        match self.info {
-            Info::Letters(letters) => letters,
-            Info::Missing | Info::Other(_) => Letters::default(),
-        }
     }
 }
 
@@ -59,6 +33,12 @@ impl<'a> FileName<'a> {
 pub(super) struct Letters(Vec<u8>);
 
 impl Letters {
+    /// Reads what follows the unique part of a name: none where that says no flags, as `:1,` does, which stands before what
+    /// was an experiment for ever.
+    pub(super) fn of_info(info: &[u8]) -> Letters {
+        info.strip_prefix(b":2,").map(Letters::parse).unwrap_or_default()
+    }
+
     /// Reads letters in any order.
     pub(super) fn parse(text: &[u8]) -> Letters {
         let (letters, behind) = text.split_at(memchr::memchr(b',', text).unwrap_or(text.len()));
@@ -196,21 +176,21 @@ mod tests {
     #[test]
     fn a_name_is_known_by_what_stands_before_the_last_colon() {
         for (name, unique, info) in [
-            ("1.2.host", "1.2.host", Info::Missing),
-            ("1.2.host:2,", "1.2.host", Info::Letters(letters(""))),
-            ("1.2.host:2,FS", "1.2.host", Info::Letters(letters("FS"))),
-            ("1.2.host,U=5:2,S", "1.2.host,U=5", Info::Letters(letters("S"))),
-            ("1.2.host,S=10,W=12:2,Sa", "1.2.host,S=10,W=12", Info::Letters(letters("Sa"))),
-            ("1.2.host:1,S", "1.2.host", Info::Other(b"1,S")),
-            ("1.2.host:", "1.2.host", Info::Other(b"")),
-            ("1.2.host:2", "1.2.host", Info::Other(b"2")),
-            ("1.2.host:8080:2,S", "1.2.host:8080", Info::Letters(letters("S"))),
-            ("1.2.host:2,S:2,FS", "1.2.host:2,S", Info::Letters(letters("FS"))),
-            ("1.2.host:2,S:1,x", "1.2.host:2,S", Info::Other(b"1,x")),
-            ("a", "a", Info::Missing),
-            ("\u{e9}:2,S", "\u{e9}", Info::Letters(letters("S"))),
+            ("1.2.host", "1.2.host", ""),
+            ("1.2.host:2,", "1.2.host", ":2,"),
+            ("1.2.host:2,FS", "1.2.host", ":2,FS"),
+            ("1.2.host,U=5:2,S", "1.2.host,U=5", ":2,S"),
+            ("1.2.host,S=10,W=12:2,Sa", "1.2.host,S=10,W=12", ":2,Sa"),
+            ("1.2.host:1,S", "1.2.host", ":1,S"),
+            ("1.2.host:", "1.2.host", ":"),
+            ("1.2.host:2", "1.2.host", ":2"),
+            ("1.2.host:8080:2,S", "1.2.host:8080", ":2,S"),
+            ("1.2.host:2,S:2,FS", "1.2.host:2,S", ":2,FS"),
+            ("1.2.host:2,S:1,x", "1.2.host:2,S", ":1,x"),
+            ("a", "a", ""),
+            ("\u{e9}:2,S", "\u{e9}", ":2,S"),
         ] {
-            let expected = FileName { unique: unique.as_bytes(), info };
+            let expected = FileName { unique: unique.as_bytes(), info: info.as_bytes() };
             assert_eq!(FileName::parse(name.as_bytes()), Some(expected), "{name}");
         }
     }
@@ -236,7 +216,6 @@ mod tests {
             (",x", ",x"),
         ] {
             assert_eq!(letters(text).name_of(b"u"), format!("u:2,{written}").as_bytes(), "{text}");
-            assert_eq!(letters(text).is_empty(), text.is_empty());
         }
     }
 
@@ -289,7 +268,7 @@ mod tests {
         for name in ["u", "u:1,S", "u:2,"] {
             let name = FileName::parse(name.as_bytes()).unwrap();
             let unique = name.unique;
-            let written = name.letters().saying(&FlagSet::parse("\\Seen"), &Keywords::default());
+            let written = Letters::of_info(name.info).saying(&FlagSet::parse("\\Seen"), &Keywords::default());
             assert_eq!(written.name_of(unique), b"u:2,S");
         }
     }
@@ -331,7 +310,8 @@ mod tests {
             if let Some(FileName { unique, .. }) = FileName::parse(&name) {
                 let letters = Letters::parse(&text);
                 let written = letters.name_of(unique);
-                prop_assert_eq!(FileName::parse(&written), Some(FileName { unique, info: Info::Letters(letters) }));
+                let info = &letters.name_of(b"")[..];
+                prop_assert_eq!(FileName::parse(&written), Some(FileName { unique, info }));
             }
         }
 
@@ -359,7 +339,7 @@ mod tests {
         fn fresh_names_are_unique_names(host in prop::collection::vec(any::<u8>(), 0..300)) {
             let name = FreshNames::new(u32::MAX, &host).numbered(SystemTime::now(), u64::MAX);
             prop_assert!(name.len() < 255 - 40 && !name.contains(&b'/'));
-            prop_assert_eq!(FileName::parse(&name), Some(FileName { unique: &name, info: Info::Missing }));
+            prop_assert_eq!(FileName::parse(&name), Some(FileName { unique: &name, info: b"" }));
         }
     }
 }

@@ -18,12 +18,12 @@ pub(super) struct Written {
 
 /// The flags that a message bears.
 pub(super) fn flags_of(info: &[u8], letters: &Keywords, keywords: &FlagSet) -> FlagSet {
-    letters_of(info).flags(letters).union(keywords)
+    Letters::of_info(info).flags(letters).union(keywords)
 }
 
 /// How flags are written in the place of `info`. What means nothing to us stays, and so does a name that says it already.
 pub(super) fn written(flags: &FlagSet, info: &[u8], letters: &Keywords) -> Written {
-    let old = letters_of(info);
+    let old = Letters::of_info(info);
     let new = old.saying(flags, letters);
     let keywords = flags.difference(&new.flags(letters));
     let info = if new == old { info.to_vec() } else { new.name_of(b"") };
@@ -43,9 +43,5 @@ pub(super) fn without_letter(flags: &FlagSet, letters: &Keywords) -> Vec<Keyword
 
 /// The keyword letters in what follows the unique part of a name.
 pub(super) fn keyword_letters(info: &[u8]) -> BTreeSet<KeywordLetter> {
-    letters_of(info).keyword_letters().collect()
-}
-
-fn letters_of(info: &[u8]) -> Letters {
-    info.strip_prefix(b":2,").map(Letters::parse).unwrap_or_default()
+    Letters::of_info(info).keyword_letters().collect()
 }
