@@ -59,21 +59,7 @@ impl Letters {
 
     /// The flags, those that keyword letters mean among them.
     pub(super) fn flags(&self, keywords: &Keywords) -> FlagSet {
-        let meant = self.keyword_letters().filter_map(|letter| keywords.keyword(letter));
-        self.own_flags().chain(meant.cloned().map(Flag::Keyword)).collect()
-    }
-
-    /// The flags that have a letter of their own. `P` is the keyword `$Forwarded`.
-    fn own_flags(&self) -> impl Iterator<Item = Flag> {
-        self.octets().iter().filter_map(|octet| match octet {
-            b'D' => Some(Flag::Draft),
-            b'F' => Some(Flag::Flagged),
-            b'P' => Some(forwarded()),
-            b'R' => Some(Flag::Answered),
-            b'S' => Some(Flag::Seen),
-            b'T' => Some(Flag::Deleted),
-            _ => None,
-        })
+        self.octets().iter().filter_map(|octet| meaning(*octet, keywords)).collect()
     }
 
     /// The letters from `a` to `z`.
@@ -82,27 +68,12 @@ impl Letters {
     }
 
     /// The letters that say `wanted`, as far as letters can: what [`Letters::flags`] of them lacks must be kept elsewhere.
-    /// Letters of which nobody knows the meaning stay.
+    /// Letters of which nobody knows the meaning stay, and so do those that say what is wanted already.
     pub(super) fn saying(&self, wanted: &FlagSet, keywords: &Keywords) -> Letters {
-        let is_known = |octet: u8| match KeywordLetter::new(octet) {
-            Some(letter) => keywords.keyword(letter).is_some(),
-            None => b"DFPRST".contains(&octet),
-        };
-        let mut letters: Vec<u8> = self.octets().iter().copied().filter(|octet| !is_known(*octet)).collect();
-        for flag in wanted.iter() {
-            match &flag {
-                Flag::Draft => letters.push(b'D'),
-                Flag::Flagged => letters.push(b'F'),
-                Flag::Answered => letters.push(b'R'),
-                Flag::Seen => letters.push(b'S'),
-                Flag::Deleted => letters.push(b'T'),
-                Flag::Keyword(keyword) => {
-                    // Dovecot knows no P and gives $Forwarded a keyword letter; where it did, both are written.
-                    letters.extend((flag == forwarded()).then_some(b'P'));
-                    letters.extend(keywords.letter(keyword).map(KeywordLetter::octet));
-                }
-            }
-        }
+        let stays = |octet: &u8| meaning(*octet, keywords).is_none_or(|flag| wanted.contains(&flag));
+        let mut letters: Vec<u8> = self.octets().iter().copied().filter(stays).collect();
+        let new = wanted.difference(&self.flags(keywords));
+        letters.extend(new.iter().filter_map(|flag| letter(&flag, keywords)));
         Letters::new(letters, &self.0[self.octets().len()..])
     }
 
@@ -112,6 +83,35 @@ impl Letters {
     }
 }
 
+fn meaning(letter: u8, keywords: &Keywords) -> Option<Flag> {
+    match letter {
+        b'D' => Some(Flag::Draft),
+        b'F' => Some(Flag::Flagged),
+        b'P' => Some(forwarded()),
+        b'R' => Some(Flag::Answered),
+        b'S' => Some(Flag::Seen),
+        b'T' => Some(Flag::Deleted),
+        other => keywords.keyword(KeywordLetter::new(other)?).cloned().map(Flag::Keyword),
+    }
+}
+
+/// The letter that says a flag, if one can. Dovecot knows no `P`: where it gave `$Forwarded` a keyword letter, that one is
+/// taken, so that Dovecot sees it, and we see when Dovecot takes it away.
+fn letter(flag: &Flag, keywords: &Keywords) -> Option<u8> {
+    match flag {
+        Flag::Draft => Some(b'D'),
+        Flag::Flagged => Some(b'F'),
+        Flag::Answered => Some(b'R'),
+        Flag::Seen => Some(b'S'),
+        Flag::Deleted => Some(b'T'),
+        Flag::Keyword(keyword) => {
+            let given = keywords.letter(keyword).map(KeywordLetter::octet);
+            given.or_else(|| (*flag == forwarded()).then_some(b'P'))
+        }
+    }
+}
+
+/// The keyword that has a letter of its own.
 fn forwarded() -> Flag {
     Flag::parse("$Forwarded").expect("an atom is a flag")
 }
@@ -252,9 +252,12 @@ mod tests {
             ("FS", "\\Seen", &none, "S"),
             ("Sabz!Q", "\\Answered", &none, "!QRabz"),
             ("Sabcz!Q", "\\Answered", &dovecot, "!QRcz"),
-            ("Sd", "\\Seen junk", &dovecot, "Sa"),
-            ("", "$Forwarded", &dovecot, "Pb"),
-            ("P", "", &dovecot, ""),
+            ("Sd", "\\Answered junk", &dovecot, "Rd"),
+            ("ad", "", &dovecot, ""),
+            ("S", "junk", &dovecot, "a"),
+            ("", "$Forwarded", &dovecot, "b"),
+            ("P", "$Forwarded \\Seen", &dovecot, "PS"),
+            ("Pb", "", &dovecot, ""),
             ("", "Work", &dovecot, ""),
             ("S,TF", "\\Flagged", &none, "F,TF"),
         ] {
@@ -332,7 +335,9 @@ mod tests {
         #[test]
         fn saying_what_is_said_changes_no_letter(text in any_name()) {
             let letters = Letters::parse(&text);
-            prop_assert_eq!(letters.saying(&letters.flags(&Keywords::default()), &Keywords::default()), letters);
+            for keywords in [Keywords::default(), Keywords::parse(b"0 Junk\n1 junk\n2 $Forwarded\n5 two words\n")] {
+                prop_assert_eq!(&letters.saying(&letters.flags(&keywords), &keywords), &letters);
+            }
         }
 
         #[test]
