@@ -45,6 +45,9 @@ impl Findings {
     }
 }
 
+/// A file, and what its message is known by in the index.
+type Keyed<'a> = (Cow<'a, [u8]>, Listed<'a>);
+
 /// What ends a comparison.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -78,7 +81,7 @@ pub(super) fn compare(
     let mut files = files.into_iter().peekable();
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
-    let mut new: Vec<(Cow<'_, [u8]>, Listed<'_>)> = Vec::new();
+    let mut new: Vec<Keyed<'_>> = Vec::new();
     let relettered = mailbox.letters != *letters;
     index.each_by_name(mailbox.key, |filed| {
         while let Some(file) = files.next_if(|(key, _)| **key < *filed.unique_name) {
@@ -113,8 +116,8 @@ fn files_of<'a>(
     index: &Index,
     mailbox: &Mailbox,
     pass: &'a Pass,
-) -> Result<Vec<(Cow<'a, [u8]>, Listed<'a>)>, database::Error> {
-    let mut files: Vec<(Cow<'a, [u8]>, Listed<'a>)> = Vec::with_capacity(pass.len());
+) -> Result<Vec<Keyed<'a>>, database::Error> {
+    let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
     let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
     for group in pass.groups() {
         match group.as_slice() {

@@ -49,6 +49,7 @@ impl Tree {
                 Layout::MaildirPlusPlus => self.look_beside(&directory, &place, &mut found)?,
             }
         }
+        self.look_for_inbox(&mut found)?;
         let names: Vec<MailboxName> = found.mailboxes.keys().cloned().collect();
         for name in names {
             let mut levels: Vec<&str> = name.levels().collect();
@@ -60,6 +61,24 @@ impl Tree {
             }
         }
         Ok(found)
+    }
+
+    /// Looks where INBOX has to be: that may be a directory of a name that hides others.
+    fn look_for_inbox(&self, found: &mut Found) -> Result<(), Errno> {
+        let inbox = MailboxName::inbox();
+        let Ok(place) = self.names.place_of(&inbox) else { return Ok(()) };
+        if found.mailboxes.contains_key(&inbox) || found.hidden.iter().any(|hidden| place.is_within(hidden)) {
+            return Ok(());
+        }
+        let directory = match self.home(&place) {
+            Err(Errno::NOENT) => return Ok(()),
+            directory => directory?,
+        };
+        found.visit(self, &directory, &place);
+        match self.names.layout {
+            Layout::Fs => self.descend(&directory, &place, 0, found),
+            Layout::MaildirPlusPlus => Ok(()),
+        }
     }
 
     fn descend(&self, directory: &OwnedFd, place: &Place, depth: usize, found: &mut Found) -> Result<(), Errno> {
