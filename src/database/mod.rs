@@ -56,7 +56,7 @@ pub enum Sharing {
     /// Nobody: a lock beside the file says so, until the value is dropped.
     Exclusive,
     /// Other connections. No lock is taken here: whoever opens the file holds one that keeps two runs from making it, or
-    /// from bringing it up to date, at once. SQLite itself gives that up as busy without waiting.
+    /// from bringing it up to date, at once: SQLite may refuse one of them as busy without waiting.
     Shared,
     /// Other connections, one of which was opened before: the file was checked then and is not checked again.
     Joined,
