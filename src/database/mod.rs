@@ -55,8 +55,8 @@ enum Tenure {
 pub enum Sharing {
     /// Nobody: a lock beside the file says so, until the value is dropped.
     Exclusive,
-    /// Other connections. No lock is taken here: whoever opens the file holds one that keeps two runs from bringing it up
-    /// to date at once.
+    /// Other connections. No lock is taken here: whoever opens the file holds one that keeps two runs from making it, or
+    /// from bringing it up to date, at once: SQLite may refuse one of them as busy without waiting.
     Shared,
     /// Other connections, one of which was opened before: the file was checked then and is not checked again.
     Joined,
@@ -232,5 +232,257 @@ impl Database {
     /// The error for what stands in the database and was never written there.
     pub fn corrupt(&self, what: &str) -> Error {
         Error::Corrupt { path: self.path.clone(), what: what.to_owned(), without: self.schema.without }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::sync::Barrier;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    const SCHEMA: Schema = Schema {
+        noun: "list",
+        application_id: 7,
+        migrations: &["CREATE TABLE entry (id INTEGER PRIMARY KEY, words TEXT NOT NULL UNIQUE) STRICT;"],
+        counters: &[],
+        without: "it is written anew",
+    };
+
+    fn add(database: &mut Database, words: &str) -> Result<i64, Error> {
+        let transaction = database.transaction()?;
+        let key = transaction.insert("INSERT INTO entry (words) VALUES (?1)", [words])?;
+        transaction.commit()?;
+        Ok(key)
+    }
+
+    fn entries(database: &Database) -> Vec<String> {
+        let mut entries = Vec::new();
+        let read = database.each("SELECT words FROM entry ORDER BY words", [], |row| {
+            entries.push(row.get(0)?);
+            Ok(())
+        });
+        read.unwrap();
+        entries
+    }
+
+    /// Adds entries, each in a transaction that reads before it writes. They are few: who waits is not served in turn, and
+    /// gives up in the end.
+    fn add_some(path: &Path, sharing: Sharing, who: &str) {
+        let mut database = Database::open(path, &SCHEMA, sharing).unwrap();
+        for number in 0..25 {
+            let transaction = database.transaction().unwrap();
+            let before = transaction.step(|transaction| {
+                transaction.query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0))
+            });
+            transaction.insert("INSERT INTO entry (words) VALUES (?1)", [format!("{who} {number}")]).unwrap();
+            let after = transaction.step(|transaction| {
+                transaction.query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0))
+            });
+            assert_eq!(after.unwrap(), before.unwrap() + 1, "somebody else wrote meanwhile");
+            transaction.commit().unwrap();
+        }
+    }
+
+    #[test]
+    fn connections_of_one_process_take_turns() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        let first = Database::open(&path, &SCHEMA, Sharing::Shared).unwrap();
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for (at, sharing) in [Sharing::Shared, Sharing::Joined, Sharing::Joined, Sharing::Shared].iter().enumerate()
+            {
+                let (path, start) = (&path, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    add_some(path, *sharing, &at.to_string());
+                });
+            }
+        });
+        assert_eq!(entries(&first).len(), 100);
+        drop(first);
+        let names = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        assert_eq!(names, ["work.db"], "no lock is taken, and the log goes with the last connection");
+    }
+
+    /// Waits until `other` has the file open as well.
+    fn meet(path: &Path, who: &str, other: &str) {
+        let mut database = Database::open(path, &SCHEMA, Sharing::Shared).unwrap();
+        add(&mut database, who).unwrap();
+        let begun = Instant::now();
+        while !entries(&database).iter().any(|words| words == other) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{other} does not come");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The same test in two processes: the one that is started by the other writes while that one does.
+    #[test]
+    fn two_processes_take_turns() {
+        const WRITE: &str = "INTERIMAP_TEST_WRITE";
+        if let Some(path) = std::env::var_os(WRITE) {
+            meet(Path::new(&path), "child", "parent");
+            add_some(Path::new(&path), Sharing::Shared, "child");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        let first = Database::open(&path, &SCHEMA, Sharing::Shared).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "database::tests::two_processes_take_turns"])
+            .env(WRITE, &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        meet(&path, "parent", "child");
+        add_some(&path, Sharing::Joined, "parent");
+        assert!(child.wait().unwrap().success());
+        assert_eq!(entries(&first).len(), 2 + 50);
+    }
+
+    #[test]
+    fn connections_come_and_go_while_others_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        Database::open(&path, &SCHEMA, Sharing::Shared).map(drop).unwrap();
+        thread::scope(|scope| {
+            for who in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        // The last one that closes the file removes the log.
+                        let mut database = Database::open(path, &SCHEMA, Sharing::Shared).unwrap();
+                        add(&mut database, &format!("{who} {number}")).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(entries(&Database::open(&path, &SCHEMA, Sharing::Shared).unwrap()).len(), 100);
+    }
+
+    #[test]
+    fn one_that_waits_too_long_says_that_another_is_at_work() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        let mut first = Database::open(&path, &SCHEMA, Sharing::Shared).unwrap();
+        let mut second = Database::open(&path, &SCHEMA, Sharing::Joined).unwrap();
+        second.connection().busy_timeout(Duration::from_millis(1)).unwrap();
+        let under_way = first.transaction().unwrap();
+        let refused = second.transaction().map(drop);
+        assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+        under_way.insert("INSERT INTO entry (words) VALUES ('a')", []).unwrap();
+        assert_eq!(entries(&second), [""; 0], "reading waits for nobody, and sees nothing half done");
+        under_way.commit().unwrap();
+        assert_eq!(entries(&second), ["a"]);
+        add(&mut second, "b").unwrap();
+    }
+
+    #[test]
+    fn one_that_is_held_is_opened_by_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        let held = Database::open(&path, &SCHEMA, Sharing::Exclusive).unwrap();
+        let refused = Database::open(&path, &SCHEMA, Sharing::Exclusive).map(drop);
+        assert!(matches!(refused, Err(Error::Locked { .. })), "{refused:?}");
+        drop(held);
+        Database::open(&path, &SCHEMA, Sharing::Exclusive).unwrap();
+    }
+
+    /// Leaves at `to` what a power cut would: the files as they are while the database is open.
+    fn cut(from: &Path, to: &Path) {
+        for suffix in ["", "-wal"] {
+            fs::copy(files::beside(from, suffix), files::beside(to, suffix)).unwrap();
+        }
+    }
+
+    #[test]
+    fn after_a_sudden_end_a_file_is_checked_and_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, copy) = (directory.path().join("work.db"), directory.path().join("cut.db"));
+        let mut database = Database::open(&path, &SCHEMA, Sharing::Shared).unwrap();
+        for number in 0..500 {
+            add(&mut database, &format!("entry {number}")).unwrap();
+        }
+        let index = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_entry_1'";
+        database.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let page: u32 = database.connection().query_row(index, [], |row| row.get(0)).unwrap();
+        add(&mut database, "the log is not empty").unwrap();
+        cut(&path, &copy);
+        let mut octets = fs::read(&copy).unwrap();
+        // An entry of the index that names another row: nothing that a look at single rows shows.
+        *octets[..page as usize * 4096].last_mut().unwrap() ^= 1;
+        for sharing in [Sharing::Shared, Sharing::Exclusive] {
+            cut(&path, &copy);
+            Database::find(&copy, &SCHEMA, sharing).map(drop).unwrap();
+            fs::write(&copy, &octets).unwrap();
+            for attempt in 1..=2 {
+                let refused = Database::open(&copy, &SCHEMA, sharing).map(drop);
+                assert!(matches!(refused, Err(Error::Corrupt { .. })), "{sharing:?}, attempt {attempt}: {refused:?}");
+            }
+            assert_eq!(fs::read(&copy).unwrap(), octets, "{sharing:?}");
+        }
+        Database::find(&copy, &SCHEMA, Sharing::Joined).map(drop).unwrap();
+    }
+
+    #[test]
+    fn one_that_was_found_and_not_brought_up_stays_as_it_was() {
+        const NEXT: Schema =
+            Schema { migrations: &[SCHEMA.migrations[0], "ALTER TABLE entry ADD COLUMN color TEXT;"], ..SCHEMA };
+        let directory = tempfile::tempdir().unwrap();
+        let (path, copy) = (directory.path().join("work.db"), directory.path().join("cut.db"));
+        let found = Database::find(&path, &SCHEMA, Sharing::Exclusive).unwrap();
+        assert!(found.database().is_none(), "nothing is in it");
+        drop(found);
+        let mut database = Database::open(&path, &SCHEMA, Sharing::Exclusive).unwrap();
+        add(&mut database, "a").unwrap();
+        cut(&path, &copy);
+        let before = fs::read(&copy).unwrap();
+        let found = Database::find(&copy, &NEXT, Sharing::Exclusive).unwrap();
+        assert_eq!(entries(found.database().unwrap()), ["a"]);
+        drop(found);
+        assert_eq!(fs::read(&copy).unwrap(), before);
+        assert!(fs::metadata(files::beside(&copy, "-wal")).unwrap().len() > 0);
+    }
+
+    #[test]
+    fn a_copy_in_memory_goes_its_own_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("work.db");
+        assert_eq!(entries(&Database::copy_in_memory(&path, &SCHEMA).unwrap()), [""; 0]);
+        assert!(!fs::exists(&path).unwrap(), "nothing is made");
+        let mut database = Database::open(&path, &SCHEMA, Sharing::Exclusive).unwrap();
+        add(&mut database, "a").unwrap();
+        let mut copy = Database::copy_in_memory(&path, &SCHEMA).unwrap();
+        add(&mut copy, "b").unwrap();
+        add(&mut database, "c").unwrap();
+        assert_eq!(entries(&copy), ["a", "b"]);
+        assert_eq!(entries(&database), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_change_that_failed_once_is_lost_and_one_that_is_dropped_is_undone() {
+        let mut database = Database::in_memory(&SCHEMA).unwrap();
+        add(&mut database, "a").unwrap();
+        let transaction = database.transaction().unwrap();
+        transaction.insert("INSERT INTO entry (words) VALUES ('b')", []).unwrap();
+        transaction.expect_whole().unwrap();
+        let twice = transaction.insert("INSERT INTO entry (words) VALUES ('a')", []);
+        assert!(matches!(twice, Err(Error::Contradiction { .. })), "{twice:?}");
+        transaction.expect_whole().unwrap_err();
+        let next = transaction.insert("INSERT INTO entry (words) VALUES ('c')", []);
+        assert!(matches!(next, Err(Error::Contradiction { .. })), "{next:?}");
+        let kept = transaction.commit();
+        assert!(matches!(kept, Err(Error::Contradiction { .. })), "{kept:?}");
+        let transaction = database.transaction().unwrap();
+        transaction.insert("INSERT INTO entry (words) VALUES ('d')", []).unwrap();
+        drop(transaction);
+        assert_eq!(entries(&database), ["a"]);
     }
 }

@@ -64,13 +64,18 @@ pub(super) enum Log {
 impl Database {
     /// Looks at what the file holds, without changing it.
     pub(super) fn recognize(&self) -> Result<Contents, Error> {
-        let told = |error| self.told(error);
-        let application_id = pragma(&self.connection, "application_id").map_err(told)?;
-        let version = pragma(&self.connection, "user_version").map_err(told)?;
-        let tables = self.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+        // One statement sees one moment, whatever another connection is doing.
+        let seen = self.connection.query_row(
+            "SELECT (SELECT application_id FROM pragma_application_id),
+                    (SELECT user_version FROM pragma_user_version),
+                    (SELECT count(*) FROM sqlite_schema)",
+            [],
+            |row| <(i64, i64, i64)>::try_from(row),
+        );
+        let (application_id, version, tables) = seen.map_err(|error| self.told(error))?;
         let known = self.schema.number();
-        let ours = application_id == self.schema.application_id;
-        match (u32::try_from(version), tables.map_err(told)?) {
+        let ours = application_id == i64::from(self.schema.application_id);
+        match (u32::try_from(version), tables) {
             (Ok(0), 0) if application_id == 0 => Ok(Contents::Nothing),
             (Ok(found), 1..) if ours && found > known => Err(Error::Newer { path: self.path.clone(), found, known }),
             (Ok(found @ 1..), 1..) if ours => Ok(Contents::Schema(found)),
@@ -174,10 +179,6 @@ impl Database {
         self.connection.execute("VACUUM INTO ?1", [target]).map_err(|error| self.told(error))?;
         files::publish(&part, &copy)
     }
-}
-
-fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i32> {
-    connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
 /// The table that lacks a row which another row belongs to.
