@@ -11,6 +11,7 @@ pub(crate) mod imap;
 pub(crate) mod keeper;
 pub(crate) mod kind;
 pub(crate) mod mail;
+pub(crate) mod maildir;
 pub(crate) mod manners;
 pub(crate) mod proxy;
 pub(crate) mod random;
