@@ -122,7 +122,7 @@ impl Program {
                 let Some(target) = program.new_name(path, to) else { return false };
                 program.carry(path, &target)
             }
-            _ => program.duplicate(path, to) && is_done(fs::remove_file(path)),
+            _ => program.duplicate(path, to).is_some_and(|copy| take_away(path, &copy)),
         });
     }
 
@@ -136,7 +136,7 @@ impl Program {
             }
             // As `ln` does.
             1 => program.new_name(path, to).is_some_and(|target| is_done(fs::hard_link(path, target))),
-            _ => program.duplicate(path, to),
+            _ => program.duplicate(path, to).is_some(),
         });
     }
 
@@ -221,10 +221,7 @@ impl Program {
             return is_done(fs::rename(from, to));
         }
         // The old way, which never replaces anything.
-        is_done(fs::hard_link(from, to)) && {
-            is_done(fs::remove_file(from));
-            true
-        }
+        is_done(fs::hard_link(from, to)) && take_away(from, to)
     }
 
     /// What a file is called in another mailbox by those who keep names, unless that name is taken.
@@ -248,8 +245,9 @@ impl Program {
         Some(self.path(mailbox).join(part).join(format!("{}{info}", style.unique_name(mailbox, &text))))
     }
 
-    fn duplicate(&mut self, path: &Path, mailbox: &str) -> bool {
-        self.new_name(path, mailbox).is_some_and(|target| self.write_copy(path, &target))
+    /// Copies a file under a new name, and gives that; `None` where the file is gone.
+    fn duplicate(&mut self, path: &Path, mailbox: &str) -> Option<PathBuf> {
+        self.new_name(path, mailbox).filter(|target| self.write_copy(path, target))
     }
 
     fn write_copy(&mut self, path: &Path, target: &Path) -> bool {
@@ -267,6 +265,16 @@ fn write_new(path: &Path, text: &[u8], seconds: i64) {
     file.write_all(text).unwrap();
     let seconds = Duration::from_secs(seconds.try_into().expect("letters are from later than 1970"));
     file.set_modified(SystemTime::UNIX_EPOCH + seconds).unwrap();
+}
+
+/// Removes the old name of what has a new one. Where somebody renamed it meanwhile, the new name goes instead, so that
+/// there is one.
+fn take_away(old: &Path, new: &Path) -> bool {
+    let is_gone = is_done(fs::remove_file(old));
+    if !is_gone {
+        is_done(fs::remove_file(new));
+    }
+    is_gone
 }
 
 /// Whether it was done; false where somebody else was faster.
