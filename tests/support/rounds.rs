@@ -149,7 +149,7 @@ fn die(bed: &Bed, random: &mut Random, usual: &Both<[u64; 2]>) -> (Run, String) 
 }
 
 /// Starts a run and kills it when so many names have come and gone in a tree of Maildirs.
-fn die_over(bed: &Bed, tree: &Tree, events: u64) -> (Run, String) {
+pub(crate) fn die_over(bed: &Bed, tree: &Tree, events: u64) -> (Run, String) {
     let mut watch = tree.watch();
     let mut running = bed.start(&["sync"]);
     while running.runs() && watch.seen() < events {
