@@ -158,7 +158,7 @@ fn the_editor_knows_what_its_edits_imply() {
         let mut witness = dovecot.witness();
         let mut editor = Editor::new(seed);
         for _ in 0..3 {
-            editor.edit_as(&[Side::Local], &mut Both::from_fn(|_| dovecot.witness()), 60);
+            editor.edit_as(&[Side::Local], &mut Both::from_fn(|_| dovecot.witness().into()), 60);
             let snapshot = Snapshot::take(&mut witness);
             assert_eq!(editor.surprises(&snapshot), "", "{}", editor.log());
             editor.adopt(&snapshot);

@@ -42,7 +42,7 @@ fn does_what_the_editor_expects(kind: Kind) {
     let mut witness = server.witness_of(USER);
     let mut editor = Editor::on(Both::from_fn(|_| kind), 3);
     for _ in 0..2 {
-        editor.edit_as(&[Side::Local], &mut Both::from_fn(|_| server.witness_of(USER)), 60);
+        editor.edit_as(&[Side::Local], &mut Both::from_fn(|_| server.editor_of(USER)), 60);
         let snapshot = Snapshot::take(&mut witness);
         assert_eq!(editor.surprises(&snapshot), "", "{}", editor.log());
         editor.adopt(&snapshot);

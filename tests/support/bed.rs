@@ -1,4 +1,5 @@
-//! Two servers, a proxy before each, a configuration for them, and runs of the real binary over it all.
+//! Two servers, a proxy before each, a configuration for them, and runs of the real binary over it all. A tree of
+//! Maildirs may stand for a server; nothing passes the proxy before it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,10 +19,11 @@ use super::dovecot::{Dovecot, Options, PASSWORD, USER};
 use super::imap::Client;
 use super::kind::{Kind, Server};
 use super::mail::Made;
+use super::maildir::Tree;
 use super::manners::offence;
 use super::proxy::Proxy;
-
 use super::snapshot::Snapshot;
+use super::user::User;
 
 /// No run of a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -103,14 +105,33 @@ impl Bed {
     fn before(servers: Both<Server>) -> Bed {
         let proxies = servers.as_ref().map(|server| Proxy::start(server.port()));
         let directory = tempfile::tempdir().unwrap();
-        let links = Both { local: Link::Proxy, remote: Link::Proxy };
+        let links = servers.as_ref().map(|server| match server.tree() {
+            Some(tree) => Link::Lines(tree.lines()),
+            None => Link::Proxy,
+        });
         let announced = Both::from_fn(|_| OnceLock::new());
         let bed = Bed { servers, proxies, links, settings: String::new(), user: USER, announced, directory };
         // The user's home is made when somebody first asks for it, and the program may be the first.
         for side in Side::BOTH {
-            bed.on(side);
+            drop(bed.editor(side));
         }
         bed
+    }
+
+    /// Somebody who edits on a side.
+    pub(crate) fn editor(&self, side: Side) -> User {
+        self.servers[side].editor_of(self.user)
+    }
+
+    /// The tree of a side that is one.
+    pub(crate) fn tree(&self, side: Side) -> &Tree {
+        self.servers[side].tree().unwrap_or_else(|| panic!("{side} is no tree of Maildirs"))
+    }
+
+    /// A snapshot of the side that tells most.
+    pub(crate) fn fullest_snapshot(&self) -> Snapshot {
+        let tells_all = |side: &Side| self.servers[*side].tree().is_none();
+        self.snapshot(Side::BOTH.into_iter().find(tells_all).unwrap_or(Side::Local))
     }
 
     /// A witness on a side.
@@ -120,7 +141,7 @@ impl Bed {
 
     /// All that a side holds.
     pub(crate) fn snapshot(&self, side: Side) -> Snapshot {
-        Snapshot::take(&mut self.on(side))
+        self.servers[side].snapshot_of(self.user)
     }
 
     /// Appends a short message with that token.
@@ -130,7 +151,7 @@ impl Bed {
 
     /// The same with flags.
     pub(crate) fn put_flagged(&self, side: Side, mailbox: &str, token: &str, flags: &str) {
-        self.on(side).append(mailbox, &Made::simple(token).flagged(flags));
+        self.editor(side).append(mailbox, &[Made::simple(token)], &flags.split_whitespace().collect());
     }
 
     /// Runs a command on the only message with that token, its UID put for `{}`.
@@ -148,16 +169,12 @@ impl Bed {
 
     /// Expunges a message.
     pub(crate) fn expunge(&self, side: Side, mailbox: &str, token: &str) {
-        self.store(side, mailbox, token, "+FLAGS (\\Deleted)");
-        self.with_message(side, mailbox, token, "UID EXPUNGE {}");
+        self.editor(side).expunge(mailbox, token);
     }
 
     /// Moves a message to another mailbox.
     pub(crate) fn relocate(&self, side: Side, from: &str, token: &str, to: &str) {
-        let mut client = self.on(side);
-        client.select(from);
-        let uid = client.find(token);
-        client.relocate(uid, to);
+        self.editor(side).relocate(from, token, to);
     }
 
     /// Runs a command about mailboxes, such as `CREATE {}`.
@@ -175,6 +192,37 @@ impl Bed {
     /// The database of the account.
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("state.db")
+    }
+
+    /// The files of the index of a tree of Maildirs. There must be some: a run makes them.
+    pub(crate) fn index(&self, side: Side) -> Vec<PathBuf> {
+        let name = format!("state.db.{side}-index");
+        let mut files: Vec<_> =
+            fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(&name));
+        assert!(!files.is_empty(), "there is no {name}");
+        files
+    }
+
+    /// Removes the index of a tree of Maildirs.
+    pub(crate) fn lose_index(&self, side: Side) {
+        self.index(side).into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    }
+
+    /// Keeps a copy of the index of a tree of Maildirs in a directory that is empty.
+    pub(crate) fn keep_index(&self, side: Side, directory: &Path) {
+        for file in self.index(side) {
+            fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+
+    /// Puts the index of a tree of Maildirs back as it was when it was kept.
+    pub(crate) fn put_index_back(&self, side: Side, directory: &Path) {
+        self.lose_index(side);
+        for entry in fs::read_dir(directory).unwrap() {
+            let kept = entry.unwrap();
+            fs::copy(kept.path(), self.directory.path().join(kept.file_name())).unwrap();
+        }
     }
 
     /// Forgets all that the program remembers.
@@ -207,20 +255,39 @@ impl Bed {
         run
     }
 
-    /// Runs `sync`, which must find nothing to do and do nothing.
+    /// Runs `sync`, which must find nothing to do and do nothing, over sides that hold the same.
     pub(crate) fn check_quiet(&self) {
+        let run = self.check_idle();
+        self.check_equal(&run);
+    }
+
+    /// Runs `sync`, which must find nothing to do and do nothing.
+    pub(crate) fn check_idle(&self) -> Run {
+        let stamps = self.servers.as_ref().map(|server| server.tree().map(Tree::stamps));
         let run = self.sync();
         self.check(run.status == 0 && run.report["result"] == "in-sync", "a second run must end well", &run);
         self.check(run.report["mailboxes_changed"] == 0, "a second run must change no mailbox", &run);
         for side in Side::BOTH {
             let writes = self.proxies[side].writes();
             self.check(writes.is_empty(), &format!("a second run writes to {side}: {writes:?}"), &run);
+            if let Some(before) = &stamps[side] {
+                let difference = before.difference(&self.tree(side).stamps());
+                self.check(
+                    difference.is_empty(),
+                    &format!("a second run touches files on {side}:\n{difference}"),
+                    &run,
+                );
+            }
         }
-        self.check_equal(&run);
+        run
     }
 
-    /// Checks that both sides hold the same.
+    /// Checks that both sides hold the same, and that what is nobody's mail is as it was.
     pub(crate) fn check_equal(&self, run: &Run) {
+        for tree in Side::BOTH.into_iter().filter_map(|side| self.servers[side].tree()) {
+            let harm = tree.harm();
+            self.check(harm.is_empty(), &format!("foreign files were harmed:\n{harm}"), run);
+        }
         let snapshots = Both::from_fn(|side| self.snapshot(side));
         let difference = snapshots.local.difference(&snapshots.remote, ["local", "remote"]);
         self.check(difference.is_empty(), &format!("the sides differ:\n{difference}"), run);

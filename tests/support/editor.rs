@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 
 use interimap::mail::{Both, Side};
 
-use super::imap::Client;
 use super::kind::Kind;
 use super::mail::{Made, Writer};
 use super::random::Random;
-use super::snapshot::{Snapshot, digest, instant};
+use super::snapshot::{Snapshot, Teller, digest, instant};
+use super::user::{Change, User};
 
 /// Names that mailboxes get when they are created. Children may come before their parents.
 const NAMES: &[&str] =
@@ -21,6 +21,9 @@ const NAMES: &[&str] =
 
 /// Flags and keywords that users set and clear.
 const FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$Forwarded", "$Junk", "todo"];
+
+/// Those of them that have a letter in the names of files.
+const FILE_FLAGS: &[&str] = &["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$Forwarded"];
 
 /// The two users.
 pub(crate) struct Editor {
@@ -77,6 +80,8 @@ struct Item {
     copied_on: BTreeSet<Side>,
     /// How often it was appended.
     copies: usize,
+    /// Whether it was carried there by a program that knows of no keywords, so that it may have left them behind.
+    may_lose_keywords: bool,
     /// The phase of the last edit.
     touched: Option<u32>,
 }
@@ -155,28 +160,44 @@ impl Editor {
     }
 
     /// So many edits, each on a side drawn by lot. No synchronization may run meanwhile.
-    pub(crate) fn edit(&mut self, clients: &mut Both<Client>, edits: u64) {
-        self.edit_as(&Side::BOTH, clients, edits);
+    pub(crate) fn edit(&mut self, editors: &mut Both<User>, edits: u64) {
+        self.edit_as(&Side::BOTH, editors, edits);
     }
 
     /// The same, where only the users of those sides edit.
-    pub(crate) fn edit_as(&mut self, users: &[Side], clients: &mut Both<Client>, edits: u64) {
+    pub(crate) fn edit_as(&mut self, users: &[Side], editors: &mut Both<User>, edits: u64) {
         self.phase += 1;
         let _ = writeln!(self.log, "phase {}", self.phase);
         for _ in 0..edits {
             let side = *self.random.pick(users).expect("somebody edits");
-            let client = &mut clients[side];
+            let user = &mut editors[side];
             match self.random.below(100) {
-                0..=29 => self.append(side, client),
-                30..=49 => self.flag(side, client),
-                50..=59 => self.expunge(side, client),
-                60..=67 => self.copy(side, client),
-                68..=77 => self.relocate(side, client),
-                78..=87 => self.create(side, users, clients),
-                88..=91 => self.rename(side, client),
-                92..=94 => self.delete(side, client),
-                _ => self.subscribe(side, client),
+                0..=29 => self.append(side, user),
+                30..=49 => self.flag(side, user),
+                50..=59 => self.expunge(side, user),
+                60..=67 => self.copy(side, user),
+                68..=77 => self.relocate(side, user),
+                78..=87 => self.create(side, users, editors),
+                88..=91 => self.rename(side, user),
+                92..=94 => self.delete(side, user),
+                _ => self.subscribe(side, user),
             }
+        }
+    }
+
+    /// One edit of a message, or a mailbox more, on a side drawn by lot; a synchronization may run meanwhile. What was
+    /// edited is left alone until the sides are in line.
+    pub(crate) fn edit_meanwhile(&mut self, editors: &mut Both<User>) {
+        self.phase += 1;
+        let side = Side::BOTH[self.random.below(2) as usize];
+        let user = &mut editors[side];
+        match self.random.below(10) {
+            0..=3 => self.append(side, user),
+            4..=5 => self.flag(side, user),
+            6 => self.expunge(side, user),
+            7 => self.copy(side, user),
+            8 => self.relocate(side, user),
+            _ => self.create(side, &Side::BOTH, editors),
         }
     }
 
@@ -240,7 +261,11 @@ impl Editor {
                 let content = &message.content;
                 let Some(item) = place.messages.get(&content.token) else { continue };
                 let lost_a_side = place.deleted_by.is_some() && item.fresh_on.is_none();
-                if content.flags != item.merged_flags() && !lost_a_side {
+                let teller = if item.may_lose_keywords { Teller::Files } else { mailbox.teller };
+                let merged = item.merged_flags();
+                let fits = teller.tellable(content.flags.clone()) == teller.tellable(merged.clone())
+                    && content.flags.is_subset(&merged);
+                if !fits && !lost_a_side {
                     let _ = writeln!(text, "{name}: {} has flags {:?}: {item:?}", content.token, content.flags);
                 }
                 let letter = &self.letters[&content.token];
@@ -321,37 +346,44 @@ impl Editor {
         item
     }
 
-    fn draw_flags(&mut self) -> BTreeSet<&'static str> {
+    fn draw_flags(&mut self, side: Side) -> BTreeSet<&'static str> {
         let count = self.random.below(4);
-        (0..count).map(|_| *self.random.pick(FLAGS).expect("there are flags")).collect()
+        (0..count).map(|_| self.draw_flag(side)).collect()
     }
 
-    fn append(&mut self, side: Side, client: &mut Client) {
+    fn draw_flag(&mut self, side: Side) -> &'static str {
+        let flags = if self.kinds[side].is_maildir() { FILE_FLAGS } else { FLAGS };
+        self.random.pick(flags).expect("there are flags")
+    }
+
+    fn append(&mut self, side: Side, user: &mut User) {
         let Some(at) = self.open_place(side) else { return };
         let name = self.name(at, side);
-        let flags = self.draw_flags();
-        let words = join(&flags);
+        let flags = self.draw_flags(side);
         let mut letters: Vec<Made> = (0..=self.random.below(3)).map(|_| self.writer.write()).collect();
         // Sometimes the very same message arrives twice.
         if self.random.percent(10) {
             letters.push(letters[0].clone());
         }
         let tokens: Vec<&str> = letters.iter().map(|letter| letter.token.as_str()).collect();
-        let _ = writeln!(self.log, "{side}: append {tokens:?} ({words}) to {name}");
-        let messages: Vec<_> = letters.iter().map(|letter| letter.flagged(&words)).collect();
-        client.append_many(&name, &messages.iter().collect::<Vec<_>>());
+        let _ = writeln!(self.log, "{side}: append {tokens:?} ({}) to {name}", join(&flags));
+        user.append(&name, &letters, &flags);
         for letter in letters {
-            let token = letter.token.clone();
-            let fresh = Item { flags: flags.clone(), fresh_on: Some(side), ..Item::default() };
-            self.places[at].messages.entry(token.clone()).or_insert(fresh).copies += 1;
-            self.item(at, &token);
-            self.letters.insert(token, letter);
+            self.arrive(side, at, letter, &flags);
         }
     }
 
-    fn flag(&mut self, side: Side, client: &mut Client) {
+    fn arrive(&mut self, side: Side, at: usize, letter: Made, flags: &BTreeSet<&'static str>) {
+        let token = letter.token.clone();
+        let fresh = Item { flags: flags.clone(), fresh_on: Some(side), ..Item::default() };
+        self.places[at].messages.entry(token.clone()).or_insert(fresh).copies += 1;
+        self.item(at, &token);
+        self.letters.insert(token, letter);
+    }
+
+    fn flag(&mut self, side: Side, user: &mut User) {
         let Some((at, token)) = self.open_item(side, |item| !item.moved) else { return };
-        let flag = *self.random.pick(FLAGS).expect("there are flags");
+        let flag = self.draw_flag(side);
         // A user who changes their mind twice has changed nothing; the program need not notice.
         let twice = self.random.percent(15);
         let name = self.name(at, side);
@@ -363,31 +395,35 @@ impl Editor {
         if !twice {
             item.turned[side].insert(flag);
         }
-        let (first, second) = if set { ("+FLAGS", "-FLAGS") } else { ("-FLAGS", "+FLAGS") };
-        let _ = writeln!(self.log, "{side}: {first} {flag} of {token} in {name}, twice: {twice}");
-        client.select(&name);
-        let uid = client.find(&token);
-        client.run(&format!("UID STORE {uid} {first} ({flag})"));
-        if twice {
-            client.run(&format!("UID STORE {uid} {second} ({flag})"));
-        }
-        client.unselect();
+        let first = if set { Change::Set } else { Change::Clear };
+        let changes = [first, first.inverse()];
+        let changes = if twice { &changes[..] } else { &changes[..1] };
+        let _ = writeln!(self.log, "{side}: {changes:?} {flag} of {token} in {name}");
+        user.flag(&name, &token, changes, flag);
     }
 
-    fn expunge(&mut self, side: Side, client: &mut Client) {
+    fn expunge(&mut self, side: Side, user: &mut User) {
         let Some((at, token)) = self.open_item(side, |item| !item.pinned && !item.copied_on.contains(&side)) else {
             return;
         };
         let name = self.name(at, side);
-        let _ = writeln!(self.log, "{side}: expunge {token} from {name}");
-        client.select(&name);
-        let uid = client.find(&token);
-        client.expunge(uid);
-        client.unselect();
+        match user {
+            // What was postponed before is put aside for what is now.
+            User::Program(program) if self.random.percent(25) => {
+                let (draft, flags) = (self.writer.write(), self.draw_flags(side));
+                let _ = writeln!(self.log, "{side}: put {} ({}) for {token} in {name}", draft.token, join(&flags));
+                program.replace(&name, &token, &draft, &flags);
+                self.arrive(side, at, draft, &flags);
+            }
+            user => {
+                let _ = writeln!(self.log, "{side}: expunge {token} from {name}");
+                user.expunge(&name, &token);
+            }
+        }
         self.item(at, &token).gone_on.insert(side);
     }
 
-    fn copy(&mut self, side: Side, client: &mut Client) {
+    fn copy(&mut self, side: Side, user: &mut User) {
         let Some((from, token)) = self.open_item(side, |_| true) else { return };
         let Some(to) = self.open_place(side) else { return };
         if self.places[to].messages.contains_key(&token) {
@@ -396,10 +432,13 @@ impl Editor {
         let item = self.item(from, &token);
         item.copied_on.insert(side);
         let flags = item.flags_on(side);
-        self.carry(side, client, "COPY", (from, to), &token, flags);
+        let (source, target) = (self.name(from, side), self.name(to, side));
+        let _ = writeln!(self.log, "{side}: copy {token} from {source} to {target}");
+        user.copy(&source, &token, &target);
+        self.carry(side, to, &token, flags);
     }
 
-    fn relocate(&mut self, side: Side, client: &mut Client) {
+    fn relocate(&mut self, side: Side, user: &mut User) {
         // Flags changed on the other side of what is moved here would have two homes to choose from.
         let Some((from, token)) = self.open_item(side, |item| !item.pinned && item.turned[side.other()].is_empty())
         else {
@@ -413,33 +452,20 @@ impl Editor {
         item.moved = true;
         item.gone_on.insert(side);
         let flags = item.flags_on(side);
-        self.carry(side, client, "MOVE", (from, to), &token, flags);
+        let (source, target) = (self.name(from, side), self.name(to, side));
+        let _ = writeln!(self.log, "{side}: move {token} from {source} to {target}");
+        user.relocate(&source, &token, &target);
+        self.carry(side, to, &token, flags);
     }
 
-    fn carry(
-        &mut self,
-        side: Side,
-        client: &mut Client,
-        word: &str,
-        (from, to): (usize, usize),
-        token: &str,
-        flags: BTreeSet<&'static str>,
-    ) {
-        let (source, target) = (self.name(from, side), self.name(to, side));
-        let _ = writeln!(self.log, "{side}: {word} {token} from {source} to {target}");
-        client.select(&source);
-        let uid = client.find(token);
-        match word {
-            "MOVE" => client.relocate(uid, &target),
-            _ => client.about(&format!("UID {word} {uid} {{}}"), &[&target]),
-        }
-        client.unselect();
-        let fresh = Item { flags, fresh_on: Some(side), copies: 1, ..Item::default() };
+    fn carry(&mut self, side: Side, to: usize, token: &str, flags: BTreeSet<&'static str>) {
+        let may_lose_keywords = self.kinds[side].is_maildir();
+        let fresh = Item { flags, fresh_on: Some(side), copies: 1, may_lose_keywords, ..Item::default() };
         self.places[to].messages.insert(token.to_owned(), fresh);
         self.item(to, token);
     }
 
-    fn create(&mut self, side: Side, users: &[Side], clients: &mut Both<Client>) {
+    fn create(&mut self, side: Side, users: &[Side], editors: &mut Both<User>) {
         let name = *self.random.pick(NAMES).expect("there are names");
         let sides: Vec<Side> = if self.random.percent(20) { users.to_vec() } else { vec![side] };
         let name = self.first_to_create(name, &sides);
@@ -449,7 +475,7 @@ impl Editor {
         let mut place = Place { touched: Some(self.phase), ..Place::default() };
         for side in sides {
             let _ = writeln!(self.log, "{side}: create {name}");
-            clients[side].about("CREATE {}", &[name]);
+            editors[side].create(name);
             place.names[side] = Some(name.to_owned());
             place.created_by.insert(side);
         }
@@ -484,7 +510,7 @@ impl Editor {
         place.touched.is_none() && place.base_name.as_deref() != Some("INBOX")
     }
 
-    fn rename(&mut self, side: Side, client: &mut Client) {
+    fn rename(&mut self, side: Side, user: &mut User) {
         let candidates: Vec<usize> = (0..self.places.len()).filter(|at| self.is_untouched(*at)).collect();
         let Some(&at) = self.random.pick(&candidates) else { return };
         let old = self.name(at, side);
@@ -501,6 +527,17 @@ impl Editor {
             let may_be_unknown = !self.kinds[side].lists_everything();
             may_be_unknown && messages.values().all(|item| item.fresh_on.is_some()) || messages.values().any(stays)
         };
+        let is_maildir = self.kinds[side].is_maildir();
+        // A directory is known by the greater part of what it held.
+        let mostly_stays = |at: &usize| {
+            let known =
+                self.places[*at].messages.values().filter(|item| item.fresh_on.is_none_or(|origin| origin == side));
+            let (count, stay) = known.fold((0, 0), |(count, stay), item| {
+                (count + item.copies, if item.gone_on.is_empty() { stay + item.copies } else { stay })
+            });
+            2 * stay > count
+        };
+        let known = |at: &usize| known(at) && (!is_maildir || mostly_stays(at));
         let makes_anew = self.kinds[side].renames_by_making_anew();
         // What looks moved has one home only if nobody has changed or carried it elsewhere.
         let is_free = |item: &Item| !is_carried(item, self.phase) && item.turned[side.other()].is_empty();
@@ -513,7 +550,7 @@ impl Editor {
         let parent = if self.random.percent(30) && !self.makes_parents() { "Moved/" } else { "" };
         let new = format!("{parent}ren {}", self.renames);
         let _ = writeln!(self.log, "{side}: rename {old} to {new}");
-        client.about("RENAME {} {}", &[&old, &new]);
+        user.rename(&old, &new);
         for other in family {
             let name = self.name(other, side);
             let renamed = format!("{new}{}", &name[old.len()..]);
@@ -526,7 +563,8 @@ impl Editor {
             place.renamed_by = Some(side);
             place.touched = Some(self.phase);
             let stays = |item: &&mut Item| item.fresh_on.is_none() && item.gone_on.is_empty();
-            if let Some(item) = place.messages.values_mut().find(stays) {
+            let enough = if is_maildir { usize::MAX } else { 1 };
+            for item in place.messages.values_mut().filter(stays).take(enough) {
                 item.pinned = true;
             }
         }
@@ -554,7 +592,7 @@ impl Editor {
         self.places.push(made);
     }
 
-    fn delete(&mut self, side: Side, client: &mut Client) {
+    fn delete(&mut self, side: Side, user: &mut User) {
         let candidates: Vec<usize> = (0..self.places.len()).filter(|at| self.is_untouched(*at)).collect();
         let Some(&at) = self.random.pick(&candidates) else { return };
         let name = self.name(at, side);
@@ -570,7 +608,7 @@ impl Editor {
             return;
         }
         let _ = writeln!(self.log, "{side}: delete {name}");
-        client.about("DELETE {}", &[&name]);
+        user.delete(&name);
         let place = &mut self.places[at];
         // What only this side had ever seen is gone for good.
         place.messages.retain(|_, item| item.fresh_on != Some(side));
@@ -579,8 +617,8 @@ impl Editor {
         place.touched = Some(self.phase);
     }
 
-    fn subscribe(&mut self, side: Side, client: &mut Client) {
-        let Some(at) = self.open_place(side) else { return };
+    fn subscribe(&mut self, side: Side, user: &mut User) {
+        let Some(at) = self.open_place(side).filter(|_| !self.kinds[side].is_maildir()) else { return };
         let name = self.name(at, side);
         let phase = self.phase;
         let place = &mut self.places[at];
@@ -588,9 +626,9 @@ impl Editor {
             return;
         }
         place.touched = place.touched.or(Some(phase));
-        let word = if place.subscribed { "UNSUBSCRIBE" } else { "SUBSCRIBE" };
-        let _ = writeln!(self.log, "{side}: {word} {name}");
-        client.about(&format!("{word} {{}}"), &[&name]);
+        let change = if place.subscribed { Change::Clear } else { Change::Set };
+        let _ = writeln!(self.log, "{side}: subscribe to {name}: {change:?}");
+        user.subscribe(&name, change);
     }
 }
 

@@ -488,7 +488,7 @@ fn expand(set: &str) -> Vec<u32> {
 }
 
 /// RFC 3501 §5.1.3.
-fn utf7_encode(name: &str) -> String {
+pub(crate) fn utf7_encode(name: &str) -> String {
     let mut encoded = String::new();
     let mut shifted: Vec<u16> = Vec::new();
     let flush = |shifted: &mut Vec<u16>, encoded: &mut String| {
@@ -514,7 +514,7 @@ fn utf7_encode(name: &str) -> String {
     encoded
 }
 
-fn utf7_decode(name: &str) -> String {
+pub(crate) fn utf7_decode(name: &str) -> String {
     let mut decoded = String::new();
     let mut rest = name;
     while let Some((plain, shifted)) = rest.split_once('&') {

@@ -1,4 +1,4 @@
-//! The kinds of servers that the tests know, and a running server of any of them.
+//! The kinds of servers that the tests know, trees of Maildirs among them, and one of any kind at work.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,6 +7,9 @@ use super::courier::{Courier, Expunged};
 use super::cyrus::{Cyrus, Naming, Rigour};
 use super::dovecot::{Dovecot, Options};
 use super::imap::Client;
+use super::maildir::{Layout, Tree};
+use super::snapshot::Snapshot;
+use super::user::User;
 
 /// What a server is, and what it announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,10 @@ pub(crate) enum Kind {
     CyrusRigorous,
     /// Courier that puts into `Trash` what is expunged elsewhere.
     CourierTrash,
+    /// A tree of Maildirs, a directory in a directory.
+    MaildirFs,
+    /// A tree of Maildirs, all beside each other.
+    MaildirPlusPlus,
 }
 
 /// A running server.
@@ -41,6 +48,8 @@ pub(crate) enum Server {
     Cyrus(Cyrus),
     /// It is a Courier.
     Courier(Courier),
+    /// It is none: there are only files.
+    Maildir(Tree),
 }
 
 impl Kind {
@@ -59,6 +68,8 @@ impl Kind {
             Kind::CyrusRigorous => Server::Cyrus(Cyrus::start(Naming::Slashes, Rigour::Usual)),
             Kind::Courier => Server::Courier(Courier::start(Expunged::Gone)),
             Kind::CourierTrash => Server::Courier(Courier::start(Expunged::InTrash)),
+            Kind::MaildirFs => Server::Maildir(Tree::plant(Layout::Fs)),
+            Kind::MaildirPlusPlus => Server::Maildir(Tree::plant(Layout::PlusPlus)),
         }
     }
 }
@@ -73,6 +84,11 @@ impl Kind {
     /// Whether all that a mailbox holds is listed each time, so that only messages tell whether it is one that was there.
     pub(crate) fn lists_everything(self) -> bool {
         matches!(self, Kind::DovecotWithoutCondstore | Kind::DovecotBare | Kind::Courier)
+    }
+
+    /// Whether mail is in files that programs work on, which know neither keywords nor subscriptions.
+    pub(crate) fn is_maildir(self) -> bool {
+        matches!(self, Kind::MaildirFs | Kind::MaildirPlusPlus)
     }
 
     /// Whether every mailbox that has one below it is a mailbox itself, and stays while it has.
@@ -92,12 +108,37 @@ impl Kind {
 }
 
 impl Server {
+    /// Somebody who edits the mail of `user`.
+    pub(crate) fn editor_of(&self, user: &str) -> User {
+        match self {
+            Server::Maildir(tree) => tree.program().into(),
+            server => server.witness_of(user).into(),
+        }
+    }
+
+    /// All that `user` has there.
+    pub(crate) fn snapshot_of(&self, user: &str) -> Snapshot {
+        match self {
+            Server::Maildir(tree) => tree.snapshot(),
+            server => Snapshot::take(&mut server.witness_of(user)),
+        }
+    }
+
+    /// The tree, where there are only files.
+    pub(crate) fn tree(&self) -> Option<&Tree> {
+        match self {
+            Server::Maildir(tree) => Some(tree),
+            _ => None,
+        }
+    }
+
     /// Starts a stopped server over the same mail. The port may be another one.
     pub(crate) fn start_again(&mut self) {
         match self {
             Server::Dovecot(server) => server.start_again(),
             Server::Cyrus(server) => server.start_again(),
             Server::Courier(server) => server.start_again(),
+            Server::Maildir(_) => {}
         }
     }
 
@@ -107,15 +148,17 @@ impl Server {
             Server::Dovecot(server) => server.stop(),
             Server::Cyrus(server) => server.stop(),
             Server::Courier(server) => server.stop(),
+            Server::Maildir(_) => {}
         }
     }
 
-    /// The port for plain IMAP.
+    /// The port for plain IMAP; 0, which leads nowhere, where there are only files.
     pub(crate) fn port(&self) -> u16 {
         match self {
             Server::Dovecot(server) => server.port(),
             Server::Cyrus(server) => server.port(),
             Server::Courier(server) => server.port(),
+            Server::Maildir(_) => 0,
         }
     }
 
@@ -125,6 +168,7 @@ impl Server {
             Server::Dovecot(server) => server.witness_of(user),
             Server::Cyrus(server) => server.witness_of(user),
             Server::Courier(server) => server.witness_of(user),
+            Server::Maildir(_) => panic!("no server, no witness"),
         }
     }
 
@@ -141,6 +185,7 @@ impl Server {
             Server::Dovecot(server) => server.log(),
             Server::Cyrus(server) => server.log(),
             Server::Courier(server) => server.log(),
+            Server::Maildir(tree) => tree.listing(),
         }
     }
 

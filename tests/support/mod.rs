@@ -11,11 +11,13 @@ pub(crate) mod imap;
 pub(crate) mod keeper;
 pub(crate) mod kind;
 pub(crate) mod mail;
+pub(crate) mod maildir;
 pub(crate) mod manners;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod rounds;
 pub(crate) mod snapshot;
+pub(crate) mod user;
 
 /// How much longer than usual the tests may take: `INTERIMAP_TEST_SCALE`, 1 where it is not set.
 pub(crate) fn scale() -> u64 {

@@ -24,6 +24,20 @@ pub(crate) struct Mailbox {
     pub(crate) uid_validity: u32,
     /// Its messages in the order of their UIDs.
     pub(crate) messages: Vec<Message>,
+    /// Who told all this, and so what was left out.
+    pub(crate) teller: Teller,
+}
+
+/// Who tells what a mailbox holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Teller {
+    /// Files, whose names tell flags. They know neither keywords nor subscriptions nor UIDs.
+    Files,
+    /// The same where letters in the names stand for keywords.
+    FilesWithKeywords,
+    /// A server, which tells everything.
+    #[default]
+    Server,
 }
 
 /// A message.
@@ -58,7 +72,8 @@ impl Snapshot {
             if listed.exists {
                 let uid_validity = client.examine(&listed.name);
                 let messages = client.fetch_all().into_iter().map(Message::of).collect();
-                let mailbox = Mailbox { subscribed: listed.subscribed, uid_validity, messages };
+                let teller = Teller::Server;
+                let mailbox = Mailbox { subscribed: listed.subscribed, uid_validity, messages, teller };
                 let twin = snapshot.mailboxes.insert(listed.name.clone(), mailbox);
                 assert!(twin.is_none(), "two mailboxes are called {}", listed.name);
             }
@@ -103,7 +118,9 @@ impl Snapshot {
 
 impl Mailbox {
     fn tell_difference(&self, other: &Mailbox, names: [&str; 2], name: &str, text: &mut String) {
-        if self.subscribed != other.subscribed {
+        // Of what one of them does not tell, nobody knows whether it differs.
+        let teller = self.teller.min(other.teller);
+        if teller == Teller::Server && self.subscribed != other.subscribed {
             let which = if self.subscribed { names[0] } else { names[1] };
             let _ = writeln!(text, "{name}: subscribed only {which}");
         }
@@ -111,6 +128,7 @@ impl Mailbox {
         let mut counts: BTreeMap<Content, [usize; 2]> = BTreeMap::new();
         for (side, contents) in [self.contents(), other.contents()].into_iter().enumerate() {
             for content in contents {
+                let content = Content { flags: teller.tellable(content.flags), ..content };
                 counts.entry(content).or_default()[side] += 1;
             }
         }
@@ -145,6 +163,16 @@ impl Mailbox {
     /// The flags of the only message with that token, with spaces between.
     pub(crate) fn flags(&self, token: &str) -> String {
         self.message(token).content.flags.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Teller {
+    /// Those of the flags that it can tell.
+    pub(crate) fn tellable(self, mut flags: BTreeSet<String>) -> BTreeSet<String> {
+        if self == Teller::Files {
+            flags.retain(|flag| flag.starts_with('\\') || flag == "$forwarded");
+        }
+        flags
     }
 }
 
@@ -187,6 +215,28 @@ pub(crate) fn instant(date: &str) -> i64 {
     let offset = number(&zone[1..3]) * 3600 + number(&zone[3..5]) * 60;
     let offset = if zone.starts_with('-') { -offset } else { offset };
     days * 86_400 + number(parts[3]) * 3600 + number(parts[4]) * 60 + number(parts[5]) - offset
+}
+
+#[test]
+fn what_files_do_not_tell_makes_no_difference() {
+    let holding = |flags: &[&str], teller: Teller| {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let content = Content { token: "one".to_owned(), flags, date: 0, size: 1, digest: String::new() };
+        let subscribed = teller == Teller::Server;
+        let mailbox = Mailbox { subscribed, uid_validity: 1, messages: vec![Message { uid: 1, content }], teller };
+        Snapshot { mailboxes: BTreeMap::from([("INBOX".to_owned(), mailbox)]) }
+    };
+    let server = holding(&["\\seen", "$forwarded", "todo"], Teller::Server);
+    for (flags, teller, is_equal) in [
+        (&["\\seen", "$forwarded"][..], Teller::Files, true),
+        (&["\\seen"], Teller::Files, false),
+        (&["\\seen", "$forwarded"], Teller::FilesWithKeywords, false),
+        (&["\\seen", "$forwarded", "todo"], Teller::FilesWithKeywords, true),
+        (&["\\seen", "$forwarded"], Teller::Server, false),
+    ] {
+        let difference = holding(flags, teller).difference(&server, ["here", "there"]);
+        assert_eq!(difference.is_empty(), is_equal, "{flags:?}, {teller:?}: {difference}");
+    }
 }
 
 #[test]
