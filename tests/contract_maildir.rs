@@ -5,9 +5,7 @@
 #[expect(dead_code, reason = "every Maildir can expunge single messages")]
 mod contract;
 
-use interimap::store::maildir::{
-    Durability, Endpoint, IndexFile, KeywordStorage, Layout, Maildir, NameEncoding, open,
-};
+use interimap::store::maildir::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, Maildir, NameEncoding, open};
 
 async fn session(endpoint: &Endpoint, index: &std::path::Path) -> Maildir {
     open(endpoint, IndexFile::Kept(index.to_owned())).await.unwrap()

@@ -8,7 +8,7 @@ CREATE TABLE mailbox (
     identity         TEXT    NOT NULL UNIQUE CHECK (length(identity) BETWEEN 1 AND 255),
     uid_validity     INTEGER NOT NULL CHECK (uid_validity BETWEEN 1 AND 4294967295),
     uid_next         INTEGER NOT NULL DEFAULT 1 CHECK (uid_next BETWEEN 1 AND 4294967295),
-    highest_modseq   INTEGER NOT NULL DEFAULT 1 CHECK (highest_modseq BETWEEN 1 AND 9223372036854775807),
+    highest_modseq   INTEGER NOT NULL CHECK (highest_modseq BETWEEN 1 AND 9223372036854775807),
     forgotten_modseq INTEGER NOT NULL DEFAULT 0 CHECK (forgotten_modseq BETWEEN 0 AND highest_modseq),
     messages         INTEGER NOT NULL DEFAULT 0 CHECK (messages >= 0),
     keyword_letters  BLOB    NOT NULL DEFAULT x'',
@@ -18,7 +18,8 @@ CREATE TABLE mailbox (
 ) STRICT;
 
 -- A file. Its name is `unique_name`, up to a NUL if there is one, and `info`. What stands behind the NUL tells files apart
--- that share a unique name. `size`, `form` and `header` say who the message is, once it was read.
+-- that share a unique name. `size`, `mark`, `form` and `header` say who the message is, once it was read; `mark` is how many
+-- of its octets another synchronizer has added to it.
 CREATE TABLE message (
     mailbox       INTEGER NOT NULL REFERENCES mailbox (key) ON DELETE CASCADE,
     unique_name   BLOB    NOT NULL CHECK (length(unique_name) > 0),
@@ -31,12 +32,13 @@ CREATE TABLE message (
     mtime         INTEGER NOT NULL,
     internal_date INTEGER NOT NULL CHECK (internal_date BETWEEN -62167219200 AND 253402300799),
     size          INTEGER CHECK (size >= 0),
+    mark          INTEGER CHECK (mark BETWEEN 0 AND size),
     form          TEXT    CHECK (form IN ('text', 'binary')),
     header        BLOB    CHECK (length(header) = 16),
     modseq        INTEGER NOT NULL CHECK (modseq BETWEEN 1 AND 9223372036854775807),
     PRIMARY KEY (mailbox, unique_name),
     UNIQUE (mailbox, uid),
-    CHECK ((size IS NULL) = (header IS NULL) AND (size IS NULL) = (form IS NULL))
+    CHECK ((size IS NULL) = (header IS NULL) AND (size IS NULL) = (form IS NULL) AND (size IS NULL) = (mark IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX message_modseq ON message (mailbox, modseq);
@@ -47,6 +49,14 @@ CREATE TABLE expunged (
     uid     INTEGER NOT NULL CHECK (uid BETWEEN 1 AND 4294967295),
     modseq  INTEGER NOT NULL CHECK (modseq BETWEEN 1 AND 9223372036854775807),
     PRIMARY KEY (mailbox, modseq, uid)
+) STRICT, WITHOUT ROWID;
+
+-- Every mod-sequence that was the highest one. They have gaps between them that nobody can guess: who asks for what has
+-- changed since another one has seen a newer index than this, and means other messages by its UIDs.
+CREATE TABLE issued (
+    mailbox INTEGER NOT NULL REFERENCES mailbox (key) ON DELETE CASCADE,
+    modseq  INTEGER NOT NULL CHECK (modseq BETWEEN 1 AND 9223372036854775807),
+    PRIMARY KEY (mailbox, modseq)
 ) STRICT, WITHOUT ROWID;
 
 -- What was said about a mailbox of that name, which may be gone or yet to come. Of others nothing is known.
@@ -65,4 +75,12 @@ END;
 
 CREATE TRIGGER message_stays BEFORE UPDATE OF mailbox, uid ON message BEGIN
     SELECT RAISE(ABORT, 'a message keeps its UID');
+END;
+
+CREATE TRIGGER mailbox_added AFTER INSERT ON mailbox BEGIN
+    INSERT INTO issued (mailbox, modseq) VALUES (new.key, new.highest_modseq);
+END;
+
+CREATE TRIGGER modseq_issued AFTER UPDATE OF highest_modseq ON mailbox BEGIN
+    INSERT INTO issued (mailbox, modseq) VALUES (new.key, new.highest_modseq);
 END;

@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::mail::{
-    Both, Checkpoint, Fingerprint, FlagSet, HeaderDigest, MailboxName, Observation, Side, Uid, UidSet, UidValidity,
+    Both, Checkpoint, Fingerprint, Flag, FlagSet, HeaderDigest, MailboxName, Observation, Side, Uid, UidSet,
+    UidValidity,
 };
-use crate::plan::{Changes, MailboxKey, Pair, Text, pair_up, rediscover};
+use crate::plan::{Changes, MailboxKey, Pair, PairId, Text, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
@@ -104,6 +105,9 @@ pub(super) async fn pair_anew(
             }
             if uids[side] == Uids::Void {
                 change.unskip_all(found.key, side)?;
+                for (id, flags) in without_lost_keywords(found, side, &pairs, &again.kept) {
+                    change.set_flags(id, &flags)?;
+                }
             }
             // Whatever has been dissolved is new again, which an old checkpoint would hide.
             change.set_checkpoint(found.key, side, starts[side])?;
@@ -126,6 +130,24 @@ pub(super) async fn pair_anew(
     }
     run.tell_paired(found.name, paired);
     Ok(starts)
+}
+
+/// The flags that pairs agree on, where a side that gave its messages new UIDs shows keywords of them no more. What has
+/// happened to that side may have cost it what it does not keep in the messages: an index of keywords, say. Nobody took
+/// them off, so the other side keeps them and gives them back.
+fn without_lost_keywords(
+    found: &Found<'_>,
+    side: Side,
+    pairs: &BTreeMap<PairId, Pair>,
+    kept: &BTreeMap<PairId, Both<Uid>>,
+) -> Vec<(PairId, FlagSet)> {
+    let Some(seen) = &found.seen[side] else { return Vec::new() };
+    let shown = |(id, uids): (&PairId, &Both<Uid>)| {
+        let (agreed, borne) = (&pairs.get(id)?.flags, seen.messages.get(uids[side])?);
+        let flags = agreed.filtered(|flag| !matches!(flag, Flag::Keyword(_)) || borne.contains(flag));
+        (flags != *agreed).then_some((*id, flags))
+    };
+    kept.iter().filter_map(shown).collect()
 }
 
 /// Pairs messages that arrived on both sides: at a first run, or because the user did the same thing twice. Says how many.
@@ -296,10 +318,15 @@ async fn digest_of(message: Message) -> Option<Digests> {
     (octets == message.size).then(|| digest.finish(origin))
 }
 
+/// Fields that other synchronizers add to messages that they copy: the two copies are the same message.
+const MARKS: [&[u8]; 2] = [b"X-TUID", b"X-OfflineIMAP"];
+
 /// Digests a message but for what servers are known to rewrite: line ends; in the header, octets above 0x7f (Cyrus makes
-/// them `X`); in the body, NUL (Dovecot 2.3 and 2.4 make it 0x80).
+/// them `X`) and fields that are [`MARKS`]; in the body, NUL (Dovecot 2.3 and 2.4 make it 0x80).
 struct ContentDigest {
     header: Sha256,
+    /// The beginning of a header line of which the field is not known yet.
+    field: Vec<u8>,
     body: Sha256,
     /// Whether anything was counted of the body.
     has_body: bool,
@@ -320,6 +347,10 @@ pub(super) struct Digests {
 enum Place {
     /// At the beginning of a header line; an empty one ends the header.
     LineStart,
+    /// In the name of a field.
+    Field,
+    /// In a field that is a mark.
+    Mark,
     /// In a header line.
     Line,
     /// Behind the header.
@@ -328,7 +359,8 @@ enum Place {
 
 impl Default for ContentDigest {
     fn default() -> ContentDigest {
-        ContentDigest { header: Sha256::new(), body: Sha256::new(), has_body: false, place: Place::LineStart }
+        let (header, body) = (Sha256::new(), Sha256::new());
+        ContentDigest { header, field: Vec::new(), body, has_body: false, place: Place::LineStart }
     }
 }
 
@@ -340,12 +372,25 @@ impl ContentDigest {
             match (octet, self.place) {
                 (b'\r', _) | (b'\n', Place::Body) => {}
                 (b'\n', Place::LineStart) => self.place = Place::Body,
-                (b'\n', Place::Line) => self.place = Place::LineStart,
-                (octet, Place::Body) => body.push(if *octet == 0 { 0x80 } else { *octet }),
-                (octet, Place::LineStart | Place::Line) => {
-                    header.push(if matches!(octet, 0 | 0x80..) { b'X' } else { *octet });
-                    self.place = Place::Line;
+                (b'\n', Place::Field | Place::Mark | Place::Line) => {
+                    header.append(&mut self.field);
+                    self.place = Place::LineStart;
                 }
+                (octet, Place::Body) => body.push(if *octet == 0 { 0x80 } else { *octet }),
+                (_, Place::Mark) => {}
+                (b':', Place::Field) if MARKS.iter().any(|mark| mark.eq_ignore_ascii_case(&self.field)) => {
+                    self.field.clear();
+                    self.place = Place::Mark;
+                }
+                (octet, Place::LineStart | Place::Field) => {
+                    self.field.push(folded(*octet));
+                    self.place = Place::Field;
+                    if self.field.len() > MARKS[1].len() {
+                        header.append(&mut self.field);
+                        self.place = Place::Line;
+                    }
+                }
+                (octet, Place::Line) => header.push(folded(*octet)),
             }
         }
         self.header.update(&header);
@@ -353,11 +398,17 @@ impl ContentDigest {
         self.has_body |= !body.is_empty();
     }
 
-    fn finish(self, origin: [HeaderDigest; 2]) -> Digests {
+    fn finish(mut self, origin: [HeaderDigest; 2]) -> Digests {
+        self.header.update(&self.field);
         let [header, body]: [[u8; 32]; 2] = [self.header.finalize().into(), self.body.finalize().into()];
         let whole = Sha256::new().chain_update(header).chain_update(body).finalize().into();
         Digests { whole, text: self.has_body.then_some(Text { body, origin }) }
     }
+}
+
+/// An octet of a header as the digest sees it.
+fn folded(octet: u8) -> u8 {
+    if matches!(octet, 0 | 0x80..) { b'X' } else { octet }
 }
 
 impl Run<'_> {
@@ -389,13 +440,21 @@ mod tests {
             digest.finish(nowhere())
         };
         let original = of(&[b"A: \xfc\r\n\r\none\r\ntwo\0\r\n"]);
-        for same in [&[&b"A: X\n\none\ntwo\0"[..]][..], &[b"A: \xfc\r", b"\n\r", b"\none\r\r\ntwo", b"\x80\r\n"]] {
+        for same in [
+            &[&b"A: X\n\none\ntwo\0"[..]][..],
+            &[b"A: \xfc\r", b"\n\r", b"\none\r\r\ntwo", b"\x80\r\n"],
+            &[b"X-TUID: +abc/9\r\nA: X\r\n\r\none\r\ntwo\0\r\n"],
+            &[b"A: X\r\nx-t", b"uid", b":", b" 1\r\nX-OfflineIMAP: 2\r\n\r\none\r\ntwo\0\r\n"],
+        ] {
             assert_eq!(of(same), original);
         }
         for other in [
             &b"A: \xfc\r\n\r\none\r\ntwo\r\n"[..],
             b"A: b\r\n\r\none\r\ntwo\0\r\n",
             b"A: X\r\none\r\ntwo\0\r\n\r\n",
+            b"A: X\r\nX-TUIDs: 1\r\n\r\none\r\ntwo\0\r\n",
+            b"A: X\r\nX-TUI\r\n\r\none\r\ntwo\0\r\n",
+            b"A: X\r\n\r\nX-TUID: 1\r\none\r\ntwo\0\r\n",
             b"",
         ] {
             assert_ne!(of(&[other]), original);

@@ -528,12 +528,12 @@ impl Editor {
             may_be_unknown && messages.values().all(|item| item.fresh_on.is_some()) || messages.values().any(stays)
         };
         let is_maildir = self.kinds[side].is_maildir();
-        // A directory is known by the greater part of what it held.
+        // A directory is known by the greater part of what it held, and of that only what a run has seen in it.
         let mostly_stays = |at: &usize| {
-            let known =
-                self.places[*at].messages.values().filter(|item| item.fresh_on.is_none_or(|origin| origin == side));
-            let (count, stay) = known.fold((0, 0), |(count, stay), item| {
-                (count + item.copies, if item.gone_on.is_empty() { stay + item.copies } else { stay })
+            let held = self.places[*at].messages.values().filter(|item| item.fresh_on != Some(side.other()));
+            let (count, stay) = held.fold((0, 0), |(count, stay), item| {
+                let stays = item.fresh_on.is_none() && item.gone_on.is_empty();
+                (count + item.copies, if stays { stay + item.copies } else { stay })
             });
             2 * stay > count
         };

@@ -57,7 +57,8 @@ impl Tree {
                         stored.insert(uid, Stored::Gone);
                         continue;
                     };
-                    let touched = !altered.contains_key(&uid) && unchanged_since.is_some_and(|since| filed.modseq > since);
+                    let touched =
+                        !altered.contains_key(&uid) && unchanged_since.is_some_and(|since| filed.modseq > since);
                     if touched {
                         stored.insert(uid, Stored::Modified);
                         continue;
@@ -218,10 +219,13 @@ impl Tree {
             let (from, to) = (source.key, target.key);
             relocated.at = self.index.change(|change| {
                 let (gone, here) = (change.next_modseq(from)?, change.next_modseq(to)?);
-                moved.iter().map(|(uid, arrival)| {
-                    change.expunge(from, gone, *uid)?;
-                    Ok((*uid, change.file(to, here, arrival)?))
-                }).collect::<Result<_, crate::database::Error>>()
+                moved
+                    .iter()
+                    .map(|(uid, arrival)| {
+                        change.expunge(from, gone, *uid)?;
+                        Ok((*uid, change.file(to, here, arrival)?))
+                    })
+                    .collect::<Result<_, crate::database::Error>>()
             })?;
         }
         relocated.gone = relocated.at.keys().copied().collect();

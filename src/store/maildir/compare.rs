@@ -112,11 +112,7 @@ pub(super) fn compare(
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
 /// several files, the one that the index knows has the name, or else the first that was taken up.
-fn files_of<'a>(
-    index: &Index,
-    mailbox: &Mailbox,
-    pass: &'a Pass,
-) -> Result<Vec<Keyed<'a>>, database::Error> {
+fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, database::Error> {
     let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
     let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
     for group in pass.groups() {

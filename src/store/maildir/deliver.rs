@@ -12,14 +12,14 @@ use crate::mail::{FlagSet, HeaderDigest};
 use crate::store::{Appended, Body, Cause, Error, Message, Reach, UidScope};
 
 use super::endpoint::{Durability, KeywordStorage};
+use super::fault;
 use super::flags::{Written, flags_of, written};
 use super::folders::{Folder, Folders};
 use super::index::{Arrival, Mailbox, Print};
 use super::line_ends::ToDisk;
-use super::measure::errno_of;
+use super::measure::{errno_of, mark_of};
 use super::stamp::FileStamp;
 use super::tree::Tree;
-use super::fault;
 
 /// What files in `tmp` are called that are ours.
 const PREFIX: &str = "interimap-";
@@ -101,7 +101,7 @@ impl Tree {
         let file = openat(tmp, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR).map_err(told)?;
         let mut file = File::from(file);
         let Message { flags, internal_date, size, form, body, .. } = message;
-        let header = HeaderDigest::of(body.head());
+        let (header, mark) = (HeaderDigest::of(body.head()), mark_of(body.head()));
         let written_down = (|| {
             write_body(&mut file, body, size)?;
             let seconds = Timespec { tv_sec: internal_date.unix(), tv_nsec: 0 };
@@ -119,7 +119,7 @@ impl Tree {
         let flags = flags_of(&info, &mailbox.letters, &keywords);
         // What says no flag has not been seen by anybody.
         let folder = if info.is_empty() { Folder::New } else { Folder::Cur };
-        let print = Some(Print { size, form, header });
+        let print = Some(Print { size, mark, form, header });
         let arrival = Arrival { unique_name, folder, info, keywords, stamp, internal_date, print };
         Ok(Draft { file, temporary, flags, arrival })
     }

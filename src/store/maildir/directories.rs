@@ -117,13 +117,11 @@ impl Tree {
 
 fn rename(source: &OwnedFd, old: &OsStr, target: &OwnedFd, new: &OsStr) -> Result<(), Errno> {
     match renameat_with(source, old, target, new, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            match statat(target, new, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => rustix::fs::renameat(source, old, target, new),
-                Ok(_) => Err(Errno::EXIST),
-                Err(error) => Err(error),
-            }
-        }
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match statat(target, new, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => rustix::fs::renameat(source, old, target, new),
+            Ok(_) => Err(Errno::EXIST),
+            Err(error) => Err(error),
+        },
         renamed => renamed,
     }
 }

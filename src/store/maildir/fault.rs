@@ -17,7 +17,9 @@ pub(super) fn of_system(errno: Errno, reach: Reach, what: impl fmt::Display) -> 
             (Cause::NoPermission, reach.max(Reach::Mailbox), "the permissions of its files forbid it".to_owned())
         }
         Errno::ROFS => (Cause::NoPermission, reach.max(Reach::Mailbox), "its disk can only be read".to_owned()),
-        Errno::LOOP | Errno::NOTDIR => (Cause::CannotHold, reach, "a symbolic link or a file stands in its way".to_owned()),
+        Errno::LOOP | Errno::NOTDIR => {
+            (Cause::CannotHold, reach, "a symbolic link or a file stands in its way".to_owned())
+        }
         Errno::NAMETOOLONG => (Cause::CannotHold, reach, "its name is too long for the disk".to_owned()),
         Errno::MFILE | Errno::NFILE => (Cause::Limit, Reach::Side, "too many files are open".to_owned()),
         errno => (Cause::Storage, reach, std::io::Error::from(errno).to_string()),

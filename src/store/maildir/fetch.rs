@@ -7,7 +7,7 @@ use std::io::{Read, Seek};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::mail::{Fingerprint, HeaderDigest, MailboxName, Uid, UidSet};
+use crate::mail::{Fingerprint, MailboxName, Uid, UidSet};
 use crate::store::{Body, Error, Fetched, Message, Reach, UidScope};
 
 use super::compare::{Likeness, likeness, warn_of_rewriting};
@@ -16,7 +16,7 @@ use super::flags::flags_of;
 use super::folders::Folders;
 use super::index::{Arrival, Filed, Key, Mailbox, Print};
 use super::line_ends::{Measure, ToWire};
-use super::measure::{CHUNK, Opened, errno_of, measured, open_file};
+use super::measure::{CHUNK, Opened, errno_of, measured, open_file, print};
 use super::refresh::Depth;
 use super::stamp::FileStamp;
 use super::tree::Tree;
@@ -25,12 +25,6 @@ use super::tree::Tree;
 const PIECES_AHEAD: usize = 4;
 /// So many messages are looked up at once.
 const LOOKED_UP_AT_ONCE: u64 = 1024;
-
-/// What became of a message that was to be opened.
-enum Found {
-    Open(Filed, Opened),
-    Gone,
-}
 
 impl Tree {
     /// Sends messages, lowest UID first.
@@ -48,7 +42,7 @@ impl Tree {
                 if deliver.is_closed() {
                     break;
                 }
-                let Found::Open(filed, opened) = self.open_message(&mailbox, &folders, filed)? else { continue };
+                let Some((filed, opened)) = self.open_message(&mailbox, &folders, filed)? else { continue };
                 let print = send(&mailbox, &filed, opened, deliver).map_err(|error| {
                     fault::of_system(errno_of(error), Reach::Mailbox, format_args!("message {uid} cannot be read"))
                 })?;
@@ -71,7 +65,7 @@ impl Tree {
             let filed = self.index.messages(mailbox.key, &uids)?;
             let mut prints = Vec::new();
             for (uid, filed) in filed {
-                let Found::Open(filed, opened) = self.open_message(&mailbox, &folders, filed)? else { continue };
+                let Some((filed, opened)) = self.open_message(&mailbox, &folders, filed)? else { continue };
                 let print = match filed.print {
                     Some(print) => print,
                     None => {
@@ -80,7 +74,8 @@ impl Tree {
                         print
                     }
                 };
-                let Print { size, header, .. } = print;
+                let Print { size, mark, header, .. } = print;
+                let size = size.saturating_sub(mark);
                 found.insert(uid, Fingerprint { size, internal_date: filed.internal_date, header });
             }
             self.remember_prints(mailbox.key, &prints)?;
@@ -96,8 +91,13 @@ impl Tree {
         Ok(())
     }
 
-    /// Opens the file of a message, wherever it is by now.
-    fn open_message(&mut self, mailbox: &Mailbox, folders: &Folders, mut filed: Filed) -> Result<Found, Error> {
+    /// Opens the file of a message, wherever it is by now; `None` where it is gone.
+    fn open_message(
+        &mut self,
+        mailbox: &Mailbox,
+        folders: &Folders,
+        mut filed: Filed,
+    ) -> Result<Option<(Filed, Opened)>, Error> {
         /// How often somebody else may be faster.
         const ATTEMPTS: usize = 5;
         let (key, name, uid) = (mailbox.key, &mailbox.name, filed.uid);
@@ -107,15 +107,15 @@ impl Tree {
                 let print = || measured(opened.file.try_clone().map_err(errno_of)?).map(Some);
                 let likeness = likeness(&filed, &opened.stamp, print);
                 match likeness.map_err(|errno| cannot_be_read(errno, name, uid))? {
-                    Likeness::Same => return Ok(Found::Open(filed, opened)),
+                    Likeness::Same => return Ok(Some((filed, opened))),
                     Likeness::Restamped => {
                         (&opened.file).rewind().map_err(|error| cannot_be_read(errno_of(error), name, uid))?;
                         self.index.change(|change| change.set_stamp(key, uid, &opened.stamp))?;
-                        return Ok(Found::Open(filed, opened));
+                        return Ok(Some((filed, opened)));
                     }
                     Likeness::Rewritten => {
                         self.renumber(mailbox, filed, &opened.stamp)?;
-                        return Ok(Found::Gone);
+                        return Ok(None);
                     }
                 }
             }
@@ -123,10 +123,10 @@ impl Tree {
             self.refreshed(name, Depth::Afresh)?;
             match self.index.messages(key, &UidSet::from_iter([uid]))?.remove(&uid) {
                 Some(now) => filed = now,
-                None => return Ok(Found::Gone),
+                None => return Ok(None),
             }
         }
-        Ok(Found::Gone)
+        Ok(None)
     }
 
     /// Takes a message whose file was given other contents for a new one: to everybody who knew it, it is gone.
@@ -134,8 +134,7 @@ impl Tree {
         warn_of_rewriting(mailbox, &filed.file_name());
         let Filed { uid, unique_name, folder, info, keywords, .. } = filed;
         let internal_date = stamp.internal_date();
-        let arrival =
-            Arrival { unique_name, folder, info, keywords, stamp: *stamp, internal_date, print: None };
+        let arrival = Arrival { unique_name, folder, info, keywords, stamp: *stamp, internal_date, print: None };
         self.index.change(|change| {
             let modseq = change.next_modseq(mailbox.key)?;
             change.expunge(mailbox.key, modseq, uid)?;
@@ -171,7 +170,7 @@ fn send(
         if wire.len() as u64 <= Body::WHOLE_LIMIT {
             let mut measure = Measure::default();
             measure.push(&octets);
-            let print = Print { size: measure.octets(), form: measure.form(), header: HeaderDigest::of(&octets) };
+            let print = print(&measure, &octets);
             deliver.blocking_send(message(print.size, print.form, Body::Whole(Bytes::from(wire)))).ok();
             return Ok(Some(print));
         }

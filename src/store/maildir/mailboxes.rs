@@ -64,8 +64,7 @@ impl Tree {
     /// What is in the tree. That a mailbox is no longer there is believed when it is missing twice; that none is there any
     /// more is not believed at all.
     fn found(&self, known: &[Mailbox]) -> Result<Found, Error> {
-        let told =
-            |errno| fault::of_system(errno, Reach::Side, format_args!("{} cannot be read", self.path.display()));
+        let told = |errno| fault::of_system(errno, Reach::Side, format_args!("{} cannot be read", self.path.display()));
         let mut found = self.walk().map_err(told)?;
         let is_missing = |found: &Found, mailbox: &Mailbox| !found.mailboxes.contains_key(&mailbox.name);
         for _ in 0..WALKS {
@@ -77,7 +76,10 @@ impl Tree {
             if again == found {
                 let held = |mailbox: &&Mailbox| mailbox.status.messages > 0;
                 let mut filled = known.iter().filter(held).peekable();
-                if filled.peek().is_some() && filled.all(|mailbox| is_missing(&found, mailbox)) && found.mailboxes.is_empty() {
+                if filled.peek().is_some()
+                    && filled.all(|mailbox| is_missing(&found, mailbox))
+                    && found.mailboxes.is_empty()
+                {
                     let text = format!(
                         "{} holds no mailbox any more, although mail was in {} of them: its disk may not be mounted",
                         self.path.display(),
@@ -184,9 +186,7 @@ impl Tree {
                 let text = format!("\"{name}\" cannot be deleted: something has arrived in it meanwhile");
                 Error::mailbox(Cause::Refused, text)
             }
-            errno => {
-                fault::of_system(errno, Reach::Mailbox, format_args!("the mailbox \"{name}\" cannot be deleted"))
-            }
+            errno => fault::of_system(errno, Reach::Mailbox, format_args!("the mailbox \"{name}\" cannot be deleted")),
         })?;
         self.index.change(|change| change.forget_mailbox(mailbox.key))?;
         Ok(())
@@ -209,9 +209,8 @@ impl Tree {
             let text = format!("\"{from}\" cannot be renamed: there is a mailbox \"{taken}\" already");
             return Err(Error::mailbox(Cause::Refused, text));
         }
-        let told = |errno| {
-            fault::of_system(errno, Reach::Mailbox, format_args!("\"{from}\" cannot be renamed to \"{to}\""))
-        };
+        let told =
+            |errno| fault::of_system(errno, Reach::Mailbox, format_args!("\"{from}\" cannot be renamed to \"{to}\""));
         match self.names.layout {
             // What is below it lies in its directory.
             Layout::Fs => {
@@ -245,7 +244,7 @@ fn fresh_identity() -> Result<MailboxId, Error> {
 }
 
 /// A generation that no earlier mailbox of that name is likely to have had, whatever became of the index.
-fn fresh_uid_validity() -> Result<UidValidity, Error> {
+pub(super) fn fresh_uid_validity() -> Result<UidValidity, Error> {
     loop {
         if let Some(uid_validity) = UidValidity::new(u32::from_ne_bytes(random()?)) {
             return Ok(uid_validity);

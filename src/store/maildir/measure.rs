@@ -62,7 +62,23 @@ pub(super) fn measured(mut file: File) -> Result<Print, Errno> {
         let room = HEADER_LIMIT.saturating_sub(head.len());
         head.extend_from_slice(&octets[..room.min(octets.len())]);
     }
-    Ok(Print { size: measure.octets(), form: measure.form(), header: HeaderDigest::of(&head) })
+    Ok(print(&measure, &head))
+}
+
+/// Who a message is that was measured and has this header.
+pub(super) fn print(measure: &Measure, head: &[u8]) -> Print {
+    let size = measure.octets();
+    Print { size, mark: mark_of(head).min(size), form: measure.form(), header: HeaderDigest::of(head) }
+}
+
+/// How many octets mbsync has added to a message that it copied, with the line end of the wire. Whoever has the message
+/// without them has the same one.
+pub(super) fn mark_of(head: &[u8]) -> u64 {
+    const FIELD: &[u8] = b"X-TUID:";
+    let lines = head.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let of_header = lines.take_while(|line| !line.is_empty());
+    let marks = of_header.filter(|line| line.get(..FIELD.len()).is_some_and(|it| it.eq_ignore_ascii_case(FIELD)));
+    marks.map(|line| line.len() as u64 + 2).sum()
 }
 
 /// What the system said.

@@ -42,7 +42,9 @@ use super::{
     Appended, Cause, Error, Expunged, Fetched, Listing, Message, Method, Profile, Relocated, Store, Stored, Traffic,
     UidScope, Wanted,
 };
-use crate::mail::{Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet};
+use crate::mail::{
+    Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+};
 use path::Names;
 use tree::Tree;
 

@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn stamps_are_kept_as_they_are() {
         let stamp = |n: i64| Stamp { inode: u64::MAX - n.cast_unsigned(), mtime: -n, ctime: i64::MAX - n };
-        for (new, keywords) in [(None, None), (Some(stamp(2)), None), (None, Some(stamp(3))), (Some(stamp(4)), Some(stamp(5)))] {
+        for (new, keywords) in
+            [(None, None), (Some(stamp(2)), None), (None, Some(stamp(3))), (Some(stamp(4)), Some(stamp(5)))]
+        {
             let stamps = Stamps { cur: stamp(1), new, keywords };
             assert_eq!(Stamps::from_bytes(&stamps.to_bytes()), Some(stamps));
         }

@@ -33,6 +33,17 @@ const SCHEMA: Schema = Schema {
     without: "it is made anew from the tree, and the next sync pairs the messages by fingerprint and copies nothing twice",
 };
 
+/// Where a mod-sequence comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Issue {
+    /// From this index.
+    Here,
+    /// From before what is remembered of those that were given.
+    Forgotten,
+    /// From another index: a newer one, of which this is an older copy that was put back.
+    Elsewhere,
+}
+
 /// The index of a tree.
 pub(super) struct Index {
     database: Database,
@@ -92,11 +103,7 @@ impl Index {
     }
 
     /// Every message of a mailbox, in the order of its unique names.
-    pub(super) fn each_by_name(
-        &self,
-        key: Key,
-        mut found: impl FnMut(Filed),
-    ) -> Result<(), database::Error> {
+    pub(super) fn each_by_name(&self, key: Key, mut found: impl FnMut(Filed)) -> Result<(), database::Error> {
         let sql = format!("SELECT {} FROM message WHERE mailbox = ?1 ORDER BY unique_name", row::FILED);
         self.database.each(&sql, [key], |row| {
             found(row::filed(row)?);
@@ -144,6 +151,21 @@ impl Index {
             found(row.get(0)?, row.get_ref(1)?.as_blob()?, row.get(2)?);
             Ok(())
         })
+    }
+
+    /// Whether a mod-sequence was the highest one of a mailbox once.
+    pub(super) fn issue(&self, key: Key, modseq: ModSeq) -> Result<Issue, database::Error> {
+        let mut issue = Issue::Elsewhere;
+        let sql = "SELECT max(modseq) FROM issued WHERE mailbox = ?1 AND modseq <= ?2";
+        self.database.each(sql, (key, modseq), |row| {
+            issue = match row.get::<_, Option<ModSeq>>(0)? {
+                Some(found) if found == modseq => Issue::Here,
+                Some(_) => Issue::Elsewhere,
+                None => Issue::Forgotten,
+            };
+            Ok(())
+        })?;
+        Ok(issue)
     }
 
     /// What was expunged after `since`.

@@ -4,7 +4,8 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::mail::{
-    Checkpoint, FlagSet, HeaderDigest, InternalDate, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid, UidSet, UidValidity,
+    Checkpoint, FlagSet, HeaderDigest, InternalDate, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid, UidSet,
+    UidValidity,
 };
 use crate::store::Form;
 
@@ -73,24 +74,24 @@ pub(in super::super) struct Filed {
 pub(in super::super) struct Print {
     /// Octets on the wire.
     pub(in super::super) size: u64,
+    /// How many of them another synchronizer has added.
+    pub(in super::super) mark: u64,
     pub(in super::super) form: Form,
     pub(in super::super) header: HeaderDigest,
 }
 
 impl Mailbox {
-    /// Whether what has changed since can be told without listing everything.
-    pub(in super::super) fn can_resume(&self, since: &Checkpoint) -> Option<ModSeq> {
+    /// The mod-sequence since which changes are asked for, if that can be answered as far as numbers tell.
+    pub(in super::super) fn resumed(&self, since: &Checkpoint) -> Option<ModSeq> {
         let now = &self.status;
         let modseq = since.highest_modseq?;
-        let known = since.uid_validity == now.uid_validity
+        let can = since.uid_validity == now.uid_validity
             && since.uid_next <= now.uid_next
             && Some(modseq) <= now.highest_modseq
             && modseq.get() >= self.forgotten_modseq;
-        known.then_some(modseq)
+        can.then_some(modseq)
     }
-}
 
-impl Mailbox {
     /// Those of these UIDs that messages may have: all below UIDNEXT.
     pub(in super::super) fn given_out(&self, uids: &UidSet) -> UidSet {
         let mut given_out = UidSet::new();
@@ -139,11 +140,16 @@ pub(super) fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
 
 /// The columns that [`filed`] reads.
 pub(super) const FILED: &str = "uid, unique_name, folder, info, keywords, inode, file_size, mtime, internal_date,
-     size, form, header, modseq";
+     size, mark, form, header, modseq";
 
 pub(super) fn filed(row: &Row<'_>) -> rusqlite::Result<Filed> {
     let print = match row.get::<_, Option<i64>>(9)? {
-        Some(size) => Some(Print { size: size.cast_unsigned(), form: row.get(10)?, header: row.get(11)? }),
+        Some(size) => Some(Print {
+            size: size.cast_unsigned(),
+            mark: row.get::<_, i64>(10)?.cast_unsigned(),
+            form: row.get(11)?,
+            header: row.get(12)?,
+        }),
         None => None,
     };
     Ok(Filed {
@@ -159,7 +165,7 @@ pub(super) fn filed(row: &Row<'_>) -> rusqlite::Result<Filed> {
         },
         internal_date: row.get(8)?,
         print,
-        modseq: row.get(12)?,
+        modseq: row.get(13)?,
     })
 }
 
