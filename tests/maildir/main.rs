@@ -6,4 +6,8 @@
 #[allow(dead_code, reason = "other tests use the rest of the bed")]
 mod support;
 
+mod adopt;
 mod fixtures;
+mod index;
+mod kill;
+mod two_way;
