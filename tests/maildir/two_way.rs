@@ -2,6 +2,8 @@
 //! the edits imply, byte for byte.
 
 use std::collections::BTreeSet;
+use std::thread::sleep;
+use std::time::Duration;
 
 use interimap::mail::Both;
 use interimap::mail::Side::{self, Local, Remote};
@@ -110,6 +112,7 @@ fn messages_that_are_moved_and_flagged_all_the_time_stay_one_each() {
                     }
                     _ => flag_where_it_is(&bed, token, change, flag, &MAILBOXES),
                 }
+                sleep(Duration::from_millis(3));
             }
             let run = running.finish();
             bed.check([0, 1].contains(&run.status), "it goes on", &run);
@@ -128,6 +131,44 @@ fn messages_that_are_moved_and_flagged_all_the_time_stay_one_each() {
             }
         }
         println!("{kind:?}: {moves} moves during runs");
+    }
+}
+
+/// Nobody moves or deletes anything, but names change all the time, from `cur` to `new` and back as well. Who reads a
+/// directory meanwhile may miss some.
+#[test]
+fn messages_whose_files_are_renamed_all_the_time_are_not_taken_for_gone() {
+    for kind in [Kind::MaildirFs, Kind::MaildirPlusPlus] {
+        let mut bed = Bed::between(Both { local: kind, remote: Kind::Dovecot });
+        bed.settings = NO_GUARD.to_owned();
+        let tokens: Vec<String> = (0..100).map(|number| format!("m{number:03}")).collect();
+        tokens.iter().for_each(|token| bed.put(Local, "INBOX", token));
+        bed.sync_well();
+        let uids = |bed: &Bed| -> Vec<u32> {
+            bed.snapshot(Remote).mailbox("INBOX").messages.iter().map(|message| message.uid).collect()
+        };
+        let before = uids(&bed);
+        let mut user = bed.editor(Local);
+        let mut random = Random::new(kind as u64);
+        let mut renames = 0;
+        for _ in 0..10 * scale() {
+            let running = bed.start(&["sync"]);
+            // Never so many that the directory knows no rest until the run gives up on it.
+            for _ in 0..150 {
+                let token = random.pick(&tokens).expect("there are messages");
+                let change = [Change::Set, Change::Clear][random.below(2) as usize];
+                user.flag("INBOX", token, &[change], "\\Seen");
+                renames += 1;
+            }
+            let run = running.finish();
+            bed.check(run.status == 0, "it is not disturbed", &run);
+            for what in ["copied", "expunged"] {
+                bed.check(run.numbers(what) == [0, 0], &format!("nothing is {what}"), &run);
+            }
+        }
+        bed.settle();
+        assert_eq!(uids(&bed), before, "{kind:?}: the very same messages");
+        println!("{kind:?}: {renames} renames");
     }
 }
 
