@@ -55,6 +55,7 @@ pub(super) async fn pair_anew(
     }
     let mut pairs = run.state.pairs(found.key)?;
     let mut standing: Both<UidSet> = Both::default();
+    let mut stood: BTreeMap<PairId, Pair> = BTreeMap::new();
     if uids.local == Uids::Doubted || uids.remote == Uids::Doubted {
         let stands = |pair: &Pair| {
             let is = |side: Side| match prints[side].get(&pair.uids[side]) {
@@ -66,8 +67,9 @@ pub(super) async fn pair_anew(
             let doubted = || Side::BOTH.into_iter().filter(|side| uids[*side] == Uids::Doubted);
             doubted().any(|side| !listed(side)) || doubted().all(is)
         };
-        for (_, pair) in pairs.extract_if(.., |_, pair| stands(pair)) {
+        for (id, pair) in pairs.extract_if(.., |_, pair| stands(pair)) {
             Side::BOTH.into_iter().for_each(|side| standing[side].extend([pair.uids[side]]));
+            stood.insert(id, pair);
         }
     }
     let skipped = run.state.skipped(found.key)?;
@@ -93,8 +95,13 @@ pub(super) async fn pair_anew(
     let fresh = recognized(run, found, &left).await?;
     let starts: Both<Option<Checkpoint>> =
         Both::from_fn(|side| found.scopes[side].as_ref().map(|scope| Checkpoint::start_of(scope.uid_validity)));
+    let at = again.kept.iter().filter_map(|(id, uids)| Some((*id, &pairs.get(id)?.flags, *uids)));
+    let at = at.chain(stood.iter().map(|(id, pair)| (*id, &pair.flags, pair.uids)));
+    let reflagged: Vec<(PairId, FlagSet)> =
+        at.filter_map(|(id, flags, at)| Some((id, without_lost_keywords(found, uids, flags, at)?))).collect();
     run.state.commit(|change| {
         change.drop_intents(found.key)?;
+        reflagged.iter().try_for_each(|(id, flags)| change.set_flags(*id, flags))?;
         for id in &again.dissolved {
             change.forget_pair(*id)?;
         }
@@ -105,9 +112,6 @@ pub(super) async fn pair_anew(
             }
             if uids[side] == Uids::Void {
                 change.unskip_all(found.key, side)?;
-                for (id, flags) in without_lost_keywords(found, side, &pairs, &again.kept) {
-                    change.set_flags(id, &flags)?;
-                }
             }
             // Whatever has been dissolved is new again, which an old checkpoint would hide.
             change.set_checkpoint(found.key, side, starts[side])?;
@@ -132,22 +136,16 @@ pub(super) async fn pair_anew(
     Ok(starts)
 }
 
-/// The flags that pairs agree on, where a side that gave its messages new UIDs shows keywords of them no more. What has
+/// The flags that a pair agrees on, if a side whose UIDs have lost their meaning shows a keyword of them no more. What has
 /// happened to that side may have cost it what it does not keep in the messages: an index of keywords, say. Nobody took
-/// them off, so the other side keeps them and gives them back.
-fn without_lost_keywords(
-    found: &Found<'_>,
-    side: Side,
-    pairs: &BTreeMap<PairId, Pair>,
-    kept: &BTreeMap<PairId, Both<Uid>>,
-) -> Vec<(PairId, FlagSet)> {
-    let Some(seen) = &found.seen[side] else { return Vec::new() };
-    let shown = |(id, uids): (&PairId, &Both<Uid>)| {
-        let (agreed, borne) = (&pairs.get(id)?.flags, seen.messages.get(uids[side])?);
-        let flags = agreed.filtered(|flag| !matches!(flag, Flag::Keyword(_)) || borne.contains(flag));
-        (flags != *agreed).then_some((*id, flags))
+/// the keyword off, so the other side keeps it and gives it back.
+fn without_lost_keywords(found: &Found<'_>, uids: &Both<Uids>, agreed: &FlagSet, at: Both<Uid>) -> Option<FlagSet> {
+    let is_shown = |side: Side, flag: &Flag| {
+        let borne = found.seen[side].as_ref().and_then(|seen| seen.messages.get(at[side]));
+        uids[side] == Uids::Valid || borne.is_none_or(|borne| borne.contains(flag))
     };
-    kept.iter().filter_map(shown).collect()
+    let shown = |flag: &Flag| !matches!(flag, Flag::Keyword(_)) || Side::BOTH.into_iter().all(|it| is_shown(it, flag));
+    Some(agreed.filtered(shown)).filter(|flags| flags != agreed)
 }
 
 /// Pairs messages that arrived on both sides: at a first run, or because the user did the same thing twice. Says how many.
