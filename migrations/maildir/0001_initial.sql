@@ -8,7 +8,7 @@ CREATE TABLE mailbox (
     identity         TEXT    NOT NULL UNIQUE CHECK (length(identity) BETWEEN 1 AND 255),
     uid_validity     INTEGER NOT NULL CHECK (uid_validity BETWEEN 1 AND 4294967295),
     uid_next         INTEGER NOT NULL DEFAULT 1 CHECK (uid_next BETWEEN 1 AND 4294967295),
-    highest_modseq   INTEGER NOT NULL CHECK (highest_modseq BETWEEN 1 AND 9223372036854775807),
+    highest_modseq   INTEGER NOT NULL DEFAULT 1 CHECK (highest_modseq BETWEEN 1 AND 9223372036854775807),
     forgotten_modseq INTEGER NOT NULL DEFAULT 0 CHECK (forgotten_modseq BETWEEN 0 AND highest_modseq),
     messages         INTEGER NOT NULL DEFAULT 0 CHECK (messages >= 0),
     keyword_letters  BLOB    NOT NULL DEFAULT x'',
@@ -51,13 +51,12 @@ CREATE TABLE expunged (
     PRIMARY KEY (mailbox, modseq, uid)
 ) STRICT, WITHOUT ROWID;
 
--- Every mod-sequence that was the highest one. They have gaps between them that nobody can guess: who asks for what has
--- changed since another one has seen a newer index than this, and means other messages by its UIDs.
-CREATE TABLE issued (
-    mailbox INTEGER NOT NULL REFERENCES mailbox (key) ON DELETE CASCADE,
-    modseq  INTEGER NOT NULL CHECK (modseq BETWEEN 1 AND 9223372036854775807),
-    PRIMARY KEY (mailbox, modseq)
-) STRICT, WITHOUT ROWID;
+-- What this copy of the index is called, which changes with every run that changes it. The state remembers it as well: an
+-- older copy that was put back shows by that. One row at most.
+CREATE TABLE copy (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    mark TEXT    NOT NULL CHECK (length(mark) = 32)
+) STRICT;
 
 -- What was said about a mailbox of that name, which may be gone or yet to come. Of others nothing is known.
 CREATE TABLE subscription (
@@ -75,12 +74,4 @@ END;
 
 CREATE TRIGGER message_stays BEFORE UPDATE OF mailbox, uid ON message BEGIN
     SELECT RAISE(ABORT, 'a message keeps its UID');
-END;
-
-CREATE TRIGGER mailbox_added AFTER INSERT ON mailbox BEGIN
-    INSERT INTO issued (mailbox, modseq) VALUES (new.key, new.highest_modseq);
-END;
-
-CREATE TRIGGER modseq_issued AFTER UPDATE OF highest_modseq ON mailbox BEGIN
-    INSERT INTO issued (mailbox, modseq) VALUES (new.key, new.highest_modseq);
 END;

@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::store::{Cause, Error, Store};
 
 use super::event::{Event, Extent, Listener, MailboxEvent, Report, Trouble, TroubleCause};
-use super::{Halt, Order, Run, Scrutiny, tree};
+use super::{Halt, Order, Run, Scrutiny, incarnation, tree};
 
 /// A mailbox as `mailbox list` shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,12 +88,14 @@ pub async fn fulfil(
 
 impl Run<'_> {
     async fn fulfil(&mut self, wish: &Wish) -> Result<(), Halt> {
+        incarnation::make_sure(self).await?;
         match wish {
-            Wish::Create(name) => self.create_on_both(name).await,
-            Wish::Delete(name) => self.delete_on_both(name).await,
-            Wish::Rename(from, to) => self.rename_on_both(from, to).await,
-            Wish::SetSubscription(name, wanted) => self.subscribe_on_both(name, *wanted).await,
+            Wish::Create(name) => self.create_on_both(name).await?,
+            Wish::Delete(name) => self.delete_on_both(name).await?,
+            Wish::Rename(from, to) => self.rename_on_both(from, to).await?,
+            Wish::SetSubscription(name, wanted) => self.subscribe_on_both(name, *wanted).await?,
         }
+        incarnation::remember(self)
     }
 
     async fn create_on_both(&mut self, name: &MailboxName) -> Result<(), Halt> {

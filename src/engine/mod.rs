@@ -4,6 +4,7 @@
 mod copy;
 mod execute;
 mod fault;
+mod incarnation;
 mod lift;
 mod look;
 mod moves;
@@ -73,7 +74,11 @@ pub async fn rehearse(
 ) -> (Report, AccountPlan) {
     let started = Instant::now();
     let mut run = Run::new(stores, state, policy, *order, listener);
-    let (plan, end) = match survey::survey(&mut run, survey::Mode::Rehearse).await {
+    let planned = match incarnation::make_sure(&mut run).await {
+        Ok(()) => survey::survey(&mut run, survey::Mode::Rehearse).await,
+        Err(halt) => Err(halt),
+    };
+    let (plan, end) = match planned {
         Ok(plan) => {
             run.note_what_is_held_back(&plan);
             if order.scrutiny == Scrutiny::Everything {
@@ -126,6 +131,12 @@ impl<'a> Run<'a> {
     }
 
     async fn conduct(&mut self) -> Result<(), Halt> {
+        incarnation::make_sure(self).await?;
+        self.bring_in_line().await?;
+        incarnation::remember(self)
+    }
+
+    async fn bring_in_line(&mut self) -> Result<(), Halt> {
         let plan = survey::survey(self, survey::Mode::Execute).await?;
         self.note_what_is_held_back(&plan);
         if self.order.scrutiny == Scrutiny::Everything {

@@ -1,6 +1,6 @@
 //! Changes what is remembered. What belongs together is one [`Change`] and is kept or dropped as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Params;
 
@@ -241,6 +241,14 @@ impl Change<'_> {
                 SET started = excluded.started, finished = excluded.finished, result = excluded.result",
             (run.started, run.finished, &run.result),
         )
+    }
+
+    /// Remembers what the index of a side may be called, in place of what it might have been called before.
+    pub fn set_incarnations(&self, side: Side, marks: &BTreeSet<String>) -> Result<(), Error> {
+        self.delete("DELETE FROM incarnation WHERE side = ?1", [side])?;
+        marks.iter().try_for_each(|mark| {
+            self.insert("INSERT INTO incarnation (side, mark) VALUES (?1, ?2)", (side, mark)).map(drop)
+        })
     }
 
     /// Remembers whose state this is.

@@ -1,6 +1,6 @@
 //! Reads what is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Params, Row};
 
@@ -18,6 +18,16 @@ impl State {
     /// How the addresses of both sides were written when the state was made; `None` in memory.
     pub fn identity(&self) -> Result<Option<Both<String>>, Error> {
         Ok(identity(&self.database)?)
+    }
+
+    /// What the index of a side may be called by which its UIDs are known.
+    pub fn incarnations(&self, side: Side) -> Result<BTreeSet<String>, Error> {
+        let mut incarnations = BTreeSet::new();
+        self.each("SELECT mark FROM incarnation WHERE side = ?1", [side], |row| {
+            incarnations.insert(row.get(0)?);
+            Ok(())
+        })?;
+        Ok(incarnations)
     }
 
     /// The mailboxes that are remembered, ordered by name. Their counters are kept, not counted.

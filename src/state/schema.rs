@@ -9,6 +9,7 @@ pub(super) const SCHEMA: Schema = Schema {
     migrations: &[
         include_str!("../../migrations/state/0001_initial.sql"),
         include_str!("../../migrations/state/0002_servers_without_uidplus.sql"),
+        include_str!("../../migrations/state/0003_indices_that_are_put_back.sql"),
     ],
     counters: &[
         counter("pairs", "SELECT count(*) FROM pair WHERE mailbox = mailbox.id"),

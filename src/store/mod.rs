@@ -30,6 +30,16 @@ pub trait Store: Send {
     /// What has gone over the wire so far.
     fn traffic(&self) -> Traffic;
 
+    /// By which copy of a file the side knows its UIDs, where it is a file that somebody may put back.
+    fn incarnation(&self) -> Option<Incarnation> {
+        None
+    }
+
+    /// Lets go of what it knows by an older copy of that file, which was put back: every UID gets another meaning.
+    async fn distrust(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Why this side cannot hold a mailbox of that name, if it cannot.
     fn refuses_name(&self, name: &MailboxName) -> Option<String>;
 
@@ -104,6 +114,15 @@ pub struct UidScope {
     pub name: MailboxName,
     /// The generation.
     pub uid_validity: UidValidity,
+}
+
+/// What a copy of a file is called by which UIDs are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incarnation {
+    /// As it is; `None` if it is new, and nothing in it.
+    pub now: Option<String>,
+    /// Once anything in it changes in this session.
+    pub next: String,
 }
 
 /// A mailbox to look at, and from where on.

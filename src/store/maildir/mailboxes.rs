@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::mail::{Listed, Listing, MailboxId, MailboxKind, MailboxName, Subscription, UidValidity, Unnamable};
+use crate::mail::{Listed, Listing, MailboxKind, MailboxName, Subscription, Unnamable};
 use crate::store::{Cause, Error, Reach};
 
 use super::endpoint::Layout;
 use super::fault;
 use super::folders::Folders;
-use super::index::{Key, Mailbox};
+use super::index::{Key, Mailbox, fresh_identity, fresh_uid_validity};
 use super::pass::Pass;
 use super::path::Place;
 use super::refresh::Depth;
@@ -234,27 +234,4 @@ impl Tree {
         self.index.change(|change| change.set_subscription(name, subscription))?;
         Ok(())
     }
-}
-
-/// An identity that no other mailbox has.
-fn fresh_identity() -> Result<MailboxId, Error> {
-    let octets: [u8; 16] = random()?;
-    let text: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-    Ok(MailboxId::new(&text).expect("hexadecimal digits are an identity"))
-}
-
-/// A generation that no earlier mailbox of that name is likely to have had, whatever became of the index.
-pub(super) fn fresh_uid_validity() -> Result<UidValidity, Error> {
-    loop {
-        if let Some(uid_validity) = UidValidity::new(u32::from_ne_bytes(random()?)) {
-            return Ok(uid_validity);
-        }
-    }
-}
-
-fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut octets = [0; N];
-    openssl::rand::rand_bytes(&mut octets)
-        .map_err(|_| Error::side(Cause::Storage, "the system gives no random numbers"))?;
-    Ok(octets)
 }

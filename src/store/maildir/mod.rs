@@ -39,8 +39,8 @@ use tokio::task::spawn_blocking;
 pub use endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, NameEncoding};
 
 use super::{
-    Appended, Cause, Error, Expunged, Fetched, Listing, Message, Method, Profile, Relocated, Store, Stored, Traffic,
-    UidScope, Wanted,
+    Appended, Cause, Error, Expunged, Fetched, Incarnation, Listing, Message, Method, Profile, Relocated, Store,
+    Stored, Traffic, UidScope, Wanted,
 };
 use crate::mail::{
     Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
@@ -108,6 +108,15 @@ impl Store for Maildir {
 
     fn traffic(&self) -> Traffic {
         Traffic::default()
+    }
+
+    fn incarnation(&self) -> Option<Incarnation> {
+        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(tree.index.incarnation().clone())
+    }
+
+    async fn distrust(&mut self) -> Result<(), Error> {
+        self.with(|tree| Ok(tree.index.distrust()?)).await
     }
 
     fn refuses_name(&self, name: &MailboxName) -> Option<String> {

@@ -7,8 +7,6 @@ use crate::store::{Cause, Error, Wanted};
 
 use super::fault;
 use super::flags::flags_of;
-use super::index::Issue;
-use super::mailboxes::fresh_uid_validity;
 use super::refresh::Depth;
 use super::tree::Tree;
 
@@ -17,9 +15,6 @@ impl Tree {
     pub(super) fn observe(&mut self, wanted: &[Wanted]) -> Result<Vec<Result<Observation, Error>>, Error> {
         let names: Vec<MailboxName> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
         let mut failed = self.refresh(&names, Depth::IfChanged)?;
-        for wanted in wanted {
-            self.make_sure_of(wanted)?;
-        }
         wanted
             .iter()
             .map(|wanted| match failed.remove(&wanted.name) {
@@ -27,27 +22,6 @@ impl Tree {
                 None => self.observed(wanted),
             })
             .collect()
-    }
-
-    /// Finds out whether somebody has seen a newer index than this one, which was put back then. What it says of a message
-    /// that arrived since is said of another one, so that the UIDs lose their meaning.
-    fn make_sure_of(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        let Some(mailbox) = self.index.mailbox(&wanted.name)? else { return Ok(()) };
-        let Some((since, modseq)) = wanted.since.and_then(|since| Some((since, since.highest_modseq?))) else {
-            return Ok(());
-        };
-        if since.uid_validity != mailbox.status.uid_validity
-            || self.index.issue(mailbox.key, modseq)? != Issue::Elsewhere
-        {
-            return Ok(());
-        }
-        // Numbers that went backwards say so themselves.
-        let uid_validity = match Some(modseq) > mailbox.status.highest_modseq {
-            true => since.uid_validity,
-            false => fresh_uid_validity()?,
-        };
-        self.index.change(|change| change.distrust(mailbox.key, uid_validity))?;
-        Ok(())
     }
 
     fn observed(&self, wanted: &Wanted) -> Result<Result<Observation, Error>, Error> {

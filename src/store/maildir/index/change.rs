@@ -10,17 +10,6 @@ use super::super::keywords::Keywords;
 use super::super::stamp::FileStamp;
 use super::row::{Filed, Key, Look, Print};
 
-/// So many of the mod-sequences that were given are remembered at least.
-const ISSUED_KEPT: i64 = 1 << 16;
-
-/// A number that nobody can guess, for the gap between two mod-sequences: 2^43 of them fit below 2^63.
-fn gap() -> i64 {
-    let mut octets = [0; 4];
-    // Without random numbers an index that was put back is taken for what it is less often; no more depends on it.
-    openssl::rand::rand_bytes(&mut octets).ok();
-    1 + i64::from(u32::from_ne_bytes(octets) >> 12)
-}
-
 type Result<T> = std::result::Result<T, Error>;
 
 /// The steps of one change.
@@ -51,8 +40,8 @@ impl Change<'_> {
         id: &MailboxId,
         uid_validity: UidValidity,
     ) -> Result<Key> {
-        let sql = "INSERT INTO mailbox (name, identity, uid_validity, highest_modseq) VALUES (?1, ?2, ?3, ?4)";
-        self.transaction.insert(sql, (name, id, uid_validity, gap())).map(Key)
+        let sql = "INSERT INTO mailbox (name, identity, uid_validity) VALUES (?1, ?2, ?3)";
+        self.transaction.insert(sql, (name, id, uid_validity)).map(Key)
     }
 
     pub(in super::super) fn forget_mailbox(&self, key: Key) -> Result<()> {
@@ -70,34 +59,22 @@ impl Change<'_> {
             .try_for_each(|(key, name)| self.run("UPDATE mailbox SET name = ?2 WHERE key = ?1", (key, name)).map(drop))
     }
 
-    /// A mod-sequence above all that were given in the mailbox, so far above that no other index gives the same one.
+    /// A mod-sequence above all that were given in the mailbox.
     pub(in super::super) fn next_modseq(&self, key: Key) -> Result<ModSeq> {
-        let gap = gap();
-        let sql = "UPDATE mailbox SET highest_modseq = highest_modseq + ?2 WHERE key = ?1 RETURNING highest_modseq";
-        let modseq = self.transaction.step(|it| it.prepare_cached(sql)?.query_row((key, gap), |row| row.get(0)))?;
-        // Now and then is enough.
-        if gap % ISSUED_KEPT == 0 {
-            self.run(
-                "DELETE FROM issued
-                  WHERE mailbox = ?1
-                    AND modseq < (SELECT modseq FROM issued WHERE mailbox = ?1 ORDER BY modseq DESC LIMIT 1 OFFSET ?2)",
-                (key, ISSUED_KEPT),
-            )?;
-        }
-        Ok(modseq)
+        let sql = "UPDATE mailbox SET highest_modseq = highest_modseq + 1 WHERE key = ?1 RETURNING highest_modseq";
+        self.transaction.step(|it| it.prepare_cached(sql)?.query_row([key], |row| row.get(0)))
     }
 
-    /// Takes back what the index cannot be trusted with, since somebody has seen a newer one: the keywords that only it
-    /// knows, and with `uid_validity` the meaning of all UIDs.
-    pub(in super::super) fn distrust(&self, key: Key, uid_validity: UidValidity) -> Result<()> {
-        let any = "SELECT count(*) FROM message WHERE mailbox = ?1 AND keywords <> ''";
-        let any: i64 = self.transaction.step(|it| it.prepare_cached(any)?.query_row([key], |row| row.get(0)))?;
-        if any > 0 {
-            let modseq = self.next_modseq(key)?;
-            let sql = "UPDATE message SET keywords = '', modseq = ?2 WHERE mailbox = ?1 AND keywords <> ''";
-            self.run(sql, (key, modseq))?;
-        }
+    /// Takes back what an older copy of the index says of a mailbox: what UIDs mean, and the keywords that only it knows.
+    pub(super) fn distrust(&self, key: Key, uid_validity: UidValidity) -> Result<()> {
+        self.run("UPDATE message SET keywords = '' WHERE mailbox = ?1 AND keywords <> ''", [key])?;
         self.run("UPDATE mailbox SET uid_validity = ?2 WHERE key = ?1", (key, uid_validity)).map(drop)
+    }
+
+    /// Gives this copy of the index another name.
+    pub(super) fn set_mark(&self, mark: &str) -> Result<()> {
+        let sql = "INSERT INTO copy (id, mark) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET mark = excluded.mark";
+        self.run(sql, [mark]).map(drop)
     }
 
     /// Gives a message its UID. One whose name is known has it already: somebody else has seen it first.

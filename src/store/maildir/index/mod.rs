@@ -1,6 +1,7 @@
 //! The index: what UIDs the files of a tree have, and in which order they changed. In SQLite, beside the state.
 
 mod change;
+mod fresh;
 mod row;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,11 +13,14 @@ use rusqlite::Params;
 use crate::database::{self, Counter, Database, Schema, Sharing};
 use crate::mail::{FlagSet, MailboxName, ModSeq, Subscription, Uid, UidSet};
 
+use crate::store::Incarnation;
+
 use super::endpoint::IndexFile;
 use super::flags::keyword_letters;
 use super::keywords::KeywordLetter;
 
 pub(super) use change::{Arrival, Change};
+pub(super) use fresh::{fresh_identity, fresh_uid_validity};
 pub(super) use row::{Filed, Key, Look, Mailbox, Print, Trust};
 
 /// What makes a database an index.
@@ -33,20 +37,10 @@ const SCHEMA: Schema = Schema {
     without: "it is made anew from the tree, and the next sync pairs the messages by fingerprint and copies nothing twice",
 };
 
-/// Where a mod-sequence comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Issue {
-    /// From this index.
-    Here,
-    /// From before what is remembered of those that were given.
-    Forgotten,
-    /// From another index: a newer one, of which this is an older copy that was put back.
-    Elsewhere,
-}
-
 /// The index of a tree.
 pub(super) struct Index {
     database: Database,
+    incarnation: Incarnation,
 }
 
 impl Index {
@@ -67,7 +61,27 @@ impl Index {
                 opened => opened?,
             },
         };
-        Ok(Index { database })
+        let mut mark = None;
+        database.each("SELECT mark FROM copy", [], |row| {
+            mark = Some(row.get(0)?);
+            Ok(())
+        })?;
+        Ok(Index { database, incarnation: Incarnation { now: mark, next: fresh::mark()? } })
+    }
+
+    /// What this copy of the index is called, and will be once it is changed.
+    pub(super) fn incarnation(&self) -> &Incarnation {
+        &self.incarnation
+    }
+
+    /// Takes back what UIDs mean, and the keywords that only the index knows.
+    pub(super) fn distrust(&mut self) -> Result<(), database::Error> {
+        tracing::warn!(
+            "the index {} is an older copy that was put back; messages are recognized anew",
+            self.database.path().display()
+        );
+        let keys: Vec<Key> = self.mailboxes()?.into_iter().map(|mailbox| mailbox.key).collect();
+        self.change(|change| keys.iter().try_for_each(|key| change.distrust(*key, fresh_uid_validity()?)))
     }
 
     /// The keyword letters that names of files in a mailbox hold.
@@ -153,21 +167,6 @@ impl Index {
         })
     }
 
-    /// Whether a mod-sequence was the highest one of a mailbox once.
-    pub(super) fn issue(&self, key: Key, modseq: ModSeq) -> Result<Issue, database::Error> {
-        let mut issue = Issue::Elsewhere;
-        let sql = "SELECT max(modseq) FROM issued WHERE mailbox = ?1 AND modseq <= ?2";
-        self.database.each(sql, (key, modseq), |row| {
-            issue = match row.get::<_, Option<ModSeq>>(0)? {
-                Some(found) if found == modseq => Issue::Here,
-                Some(_) => Issue::Elsewhere,
-                None => Issue::Forgotten,
-            };
-            Ok(())
-        })?;
-        Ok(issue)
-    }
-
     /// What was expunged after `since`.
     pub(super) fn expunged(&self, key: Key, since: ModSeq) -> Result<UidSet, database::Error> {
         self.uids("SELECT uid FROM expunged WHERE mailbox = ?1 AND modseq > ?2", (key, since))
@@ -214,9 +213,14 @@ impl Index {
         &mut self,
         change: impl FnOnce(&Change<'_>) -> Result<T, database::Error>,
     ) -> Result<T, database::Error> {
-        let steps = Change { transaction: self.database.transaction()? };
+        let Index { database, incarnation } = self;
+        let steps = Change { transaction: database.transaction()? };
+        if incarnation.now.as_ref() != Some(&incarnation.next) {
+            steps.set_mark(&incarnation.next)?;
+        }
         let value = change(&steps)?;
         steps.transaction.commit()?;
+        incarnation.now = Some(incarnation.next.clone());
         Ok(value)
     }
 }
