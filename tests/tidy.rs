@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each room and the rooms it may name besides itself, in the order of the layers.
 const ROOMS: &[(&str, &[&str])] = &[
     ("mail", &[]),
-    ("database", &[]),
+    ("database", &["mail"]),
     ("plan", &["mail"]),
     ("state", &["mail", "plan", "database"]),
     ("store", &["mail", "database"]),

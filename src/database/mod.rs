@@ -1,6 +1,7 @@
 //! A database of ours as a file: made for its owner alone, recognized, checked after a sudden end, brought up to date
 //! and never half written. What stands in it is the business of the room whose database it is.
 
+pub(crate) mod columns;
 mod error;
 mod files;
 mod schema;

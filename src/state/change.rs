@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Params;
 
-use super::columns::{self, Count, Why};
+use super::columns::{self, Why};
 use super::{Error, LastRun};
 use crate::database::Transaction;
+use crate::database::columns::Count;
 use crate::mail::{Both, Checkpoint, FlagSet, MailboxId, MailboxName, Side, Subscription, Uid};
 use crate::plan::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, SkipReason, Skipped};
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Params, Row};
 
 use super::{Error, LastRun, State, columns};
+use crate::database::columns::Count;
 use crate::database::{self, Database};
 use crate::mail::{Both, Side, Uid, UidSet};
 use crate::plan::{Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, Skipped};
@@ -273,7 +274,7 @@ impl State {
             "SELECT pairs, intents, skipped_local + skipped_remote, lifted FROM mailbox WHERE id = ?1",
             [mailbox],
             |row| {
-                let [pairs, intents, skipped, lifted] = [0, 1, 2, 3].map(|at| row.get::<_, columns::Count>(at));
+                let [pairs, intents, skipped, lifted] = [0, 1, 2, 3].map(|at| row.get::<_, Count>(at));
                 counted = Counted { pairs: pairs?.0, intents: intents?.0, skipped: skipped?.0, lifted: lifted?.0 };
                 Ok(())
             },

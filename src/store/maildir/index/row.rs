@@ -1,8 +1,9 @@
 //! What the index holds of a mailbox and of a message, and how that stands in columns.
 
 use rusqlite::Row;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
+use crate::database::columns::words;
 use crate::mail::{
     Checkpoint, FlagSet, HeaderDigest, InternalDate, MailboxId, MailboxName, MailboxStatus, ModSeq, Uid, UidSet,
     UidValidity,
@@ -181,28 +182,8 @@ impl ToSql for Key {
     }
 }
 
-/// A word out of two.
-macro_rules! words {
-    ($($type:ident: $($value:ident = $word:literal),*;)*) => {$(
-        impl FromSql for $type {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<$type> {
-                match value.as_str()? {
-                    $($word => Ok($type::$value),)*
-                    _ => Err(FromSqlError::InvalidType),
-                }
-            }
-        }
-
-        impl ToSql for $type {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(match self { $($type::$value => $word,)* }.into())
-            }
-        }
-    )*};
-}
-
 words! {
-    Folder: New = "new", Cur = "cur";
-    Trust: Fresh = "fresh", Settled = "settled";
-    Form: Text = "text", Binary = "binary";
+    Folder, "a folder": New = "new", Cur = "cur";
+    Trust, "a trust": Fresh = "fresh", Settled = "settled";
+    Form, "a form": Text = "text", Binary = "binary";
 }
