@@ -8,6 +8,7 @@ mod contract;
 use std::fs;
 use std::path::Path;
 
+use interimap::mail::Access;
 use interimap::store::maildir::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, Maildir, NameEncoding, open};
 
 fn tree(directory: &Path) -> Endpoint {
@@ -18,6 +19,7 @@ fn tree(directory: &Path) -> Endpoint {
         names: NameEncoding::Utf8,
         keywords: KeywordStorage::Index,
         durability: Durability::Unsynced,
+        access: Access::ReadWrite,
     }
 }
 

@@ -192,7 +192,7 @@ fn tunnel(reader: &mut Reader<'_, '_>, raw: Raw<'_>, side: Side, around: &Surrou
 }
 
 fn maildir(reader: &mut Reader<'_, '_>, raw: Raw<'_>) -> Option<Configured> {
-    let tree = tree::endpoint(reader, raw.tree)?;
+    let tree = tree::endpoint(reader, raw.tree, raw.writing)?;
     let address = Address::Maildir { path: tree.path.clone() };
     Some(Configured { endpoint: Endpoint::Maildir(tree), address, writing: raw.writing })
 }

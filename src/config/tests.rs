@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::mail::{MailboxName, Pattern};
+use crate::mail::{Access, MailboxName, Pattern};
 use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Rename, Writing};
 use crate::store::imap::{Mechanism, TlsVersion, Verification};
 use crate::store::maildir::{Durability, Endpoint as Tree, KeywordStorage, Layout, NameEncoding};
@@ -174,6 +174,7 @@ fn plain_tree() -> Tree {
         names: NameEncoding::Utf8,
         keywords: KeywordStorage::Index,
         durability: Durability::Synced,
+        access: Access::ReadWrite,
     }
 }
 
@@ -195,6 +196,7 @@ fn every_key_of_a_maildir_has_its_meaning() {
         ),
         ("path = \"~/Mail\"\nnames = \"utf-7\"", Tree { names: NameEncoding::Utf7, ..plain.clone() }),
         ("path = \"~/Mail\"\nkeywords = \"dovecot\"", Tree { keywords: KeywordStorage::Dovecot, ..plain.clone() }),
+        ("path = \"~/Mail\"\nread-only = true", Tree { access: Access::ReadOnly, ..plain.clone() }),
         ("path = \"~/Mail\"\nfsync = false", Tree { durability: Durability::Unsynced, ..plain }),
         ("path = \"~/Mail\"\nlayout = \"maildir++\"", dovecot.clone()),
         ("path = \"~/Mail\"\nlayout = \"maildir++\"\ninbox = \"~/Mail/\"", dovecot.clone()),
@@ -203,14 +205,15 @@ fn every_key_of_a_maildir_has_its_meaning() {
         // Either side may be a Maildir.
         for (side, other) in [("local", "remote"), ("remote", "local")] {
             let account = account(&format!(
-                "[account.a.{side}]\ntype = \"maildir\"\n{lines}\nread-only = true\n\
+                "[account.a.{side}]\ntype = \"maildir\"\n{lines}\n\
                  [account.a.{other}]\ntype = \"tunnel\"\ncommand = \"x\"\n"
             ));
             let side = if side == "local" { Side::Local } else { Side::Remote };
             let Endpoint::Maildir(tree) = &account.endpoints[side] else { panic!("{lines}") };
             assert_eq!(tree, &expected, "{lines}");
             assert_eq!(account.addresses[side], format!("maildir:{}", expected.path.display()));
-            assert_eq!(account.policy.writing[side], Writing::Refused);
+            let writing = if expected.access == Access::ReadOnly { Writing::Refused } else { Writing::Allowed };
+            assert_eq!(account.policy.writing[side], writing);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::mail::Both;
+use crate::mail::{Access, Both};
+use crate::plan::Writing;
 use crate::store::maildir::{Durability, Endpoint, KeywordStorage, Layout, NameEncoding};
 
 use super::reader::Reader;
@@ -73,7 +74,7 @@ fn read_tree(reader: &mut Reader<'_, '_>, key: &str, example: &str, around: &Sur
 }
 
 /// Brings the keys together. `None` if something is wrong or missing, which has been noted.
-pub(super) fn endpoint(reader: &mut Reader<'_, '_>, written: Written) -> Option<Endpoint> {
+pub(super) fn endpoint(reader: &mut Reader<'_, '_>, written: Written, writing: Writing) -> Option<Endpoint> {
     for (key, kind) in KEYS_OF_SESSIONS {
         refuse(reader, key, "type = \"maildir\"", &format!("leave it out, or write type = \"{kind}\""));
     }
@@ -94,14 +95,19 @@ pub(super) fn endpoint(reader: &mut Reader<'_, '_>, written: Written) -> Option<
     };
     let names = written.names.unwrap_or(default_names(layout));
     let keywords = written.keywords.unwrap_or(KeywordStorage::Index);
-    Some(Endpoint { path, layout, inbox, names, keywords, durability: written.durability })
+    let access = match writing {
+        Writing::Allowed => Access::ReadWrite,
+        Writing::Refused => Access::ReadOnly,
+    };
+    Some(Endpoint { path, layout, inbox, names, keywords, durability: written.durability, access })
 }
 
 /// The tree at a path of which nothing else is said.
 pub(super) fn tree_at(path: PathBuf) -> Endpoint {
     let layout = Layout::Fs;
     let (names, keywords) = (default_names(layout), KeywordStorage::Index);
-    Endpoint { path, layout, inbox: None, names, keywords, durability: Durability::Synced }
+    let (durability, access) = (Durability::Synced, Access::ReadWrite);
+    Endpoint { path, layout, inbox: None, names, keywords, durability, access }
 }
 
 /// How the programs that write such trees write names: mail readers as they are, Dovecot and Courier in UTF-7.

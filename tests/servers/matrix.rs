@@ -58,6 +58,17 @@ matrix! {
     dovecot_bare DovecotBare,
     cyrus Cyrus,
     courier Courier,
+    files MaildirFs,
+}
+
+#[test]
+fn files_beside_each_other_and_cyrus() {
+    between(Kind::MaildirPlusPlus, Kind::Cyrus);
+}
+
+#[test]
+fn courier_and_files_beside_each_other() {
+    between(Kind::Courier, Kind::MaildirPlusPlus);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::mail::Access;
+
 /// A tree of Maildirs, as the configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -17,6 +19,8 @@ pub struct Endpoint {
     pub keywords: KeywordStorage,
     /// Whether a message is on the disk before it counts as delivered.
     pub durability: Durability,
+    /// Whether what is missing of the tree is made, INBOX above all. What else is done is up to the caller.
+    pub access: Access,
 }
 
 /// How names become directories.

@@ -14,7 +14,7 @@ use super::index::{Key, Mailbox, fresh_identity, fresh_uid_validity};
 use super::pass::Pass;
 use super::path::Place;
 use super::refresh::Depth;
-use super::tree::Tree;
+use super::tree::{Tree, UNMOUNTED};
 use super::walk::Found;
 
 /// How long is waited before the tree is gone through once more: a directory that is renamed while its parent is read may
@@ -81,7 +81,7 @@ impl Tree {
                     && found.mailboxes.is_empty()
                 {
                     let text = format!(
-                        "{} holds no mailbox any more, although mail was in {} of them: its disk may not be mounted",
+                        "{} holds no mailbox any more, although mail was in {} of them: {UNMOUNTED}",
                         self.path.display(),
                         known.iter().filter(held).count()
                     );

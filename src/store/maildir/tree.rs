@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use crate::mail::MailboxName;
+use crate::mail::{Access, MailboxName};
 use crate::store::{Cause, Error, Reach, UidScope};
 
 use super::endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout};
@@ -40,10 +40,15 @@ impl Tree {
     pub(super) fn open(endpoint: &Endpoint, file: &IndexFile) -> Result<Tree, Error> {
         let index = Index::open(file)?;
         let known = index.mailboxes()?;
-        let root = open_root(&endpoint.path, &known, file)?;
+        let missing = match (endpoint.access, file) {
+            (Access::ReadWrite, IndexFile::Kept(_)) => Missing::Made,
+            (Access::ReadWrite, IndexFile::LookedAt(_)) => Missing::Foreseen,
+            (Access::ReadOnly, _) => Missing::Refused,
+        };
+        let root = open_root(&endpoint.path, &known, missing)?;
         let place = inbox_place(endpoint, root.as_ref())?;
         let inbox = match (&place, &endpoint.inbox) {
-            (InboxPlace::Outside(_), Some(path)) => open_root(path, &known, file)?,
+            (InboxPlace::Outside(_), Some(path)) => open_root(path, &known, missing)?,
             _ => None,
         };
         let mut tree = Tree {
@@ -57,7 +62,7 @@ impl Tree {
             root,
             inbox,
         };
-        if known.is_empty() && matches!(file, IndexFile::Kept(_)) {
+        if known.is_empty() && missing == Missing::Made {
             // Every side has one. Where mail was known before and INBOX is missing, something is wrong with the disk.
             tree.create(&MailboxName::inbox())?;
         }
@@ -102,26 +107,46 @@ impl Tree {
     }
 }
 
+/// What is done about a root that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// It is made.
+    Made,
+    /// Nothing: it would be made.
+    Foreseen,
+    /// It is an error.
+    Refused,
+}
+
 /// Opens the directory that everything lies below. Where the user says that it is, a symbolic link may lead to it.
-fn open_root(path: &Path, known: &[Mailbox], file: &IndexFile) -> Result<Option<OwnedFd>, Error> {
+fn open_root(path: &Path, known: &[Mailbox], missing: Missing) -> Result<Option<OwnedFd>, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || openat(CWD, path, flags, Mode::empty());
     let told = |errno| fault::of_system(errno, Reach::Side, format_args!("{} cannot be opened", path.display()));
+    let refused = |text: String| Err(Error::side(Cause::Storage, text).for_good());
     match open() {
-        Err(Errno::NOENT) if known.is_empty() && matches!(file, IndexFile::LookedAt(_)) => Ok(None),
-        Err(Errno::NOENT) if known.is_empty() => {
-            use std::os::unix::fs::DirBuilderExt;
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-            made.map_err(|error| told(errno_of(error)))?;
-            open().map(Some).map_err(told)
+        Err(Errno::NOENT) if !known.is_empty() => {
+            refused(format!("{} is not there, although mail was in it: {UNMOUNTED}", path.display()))
         }
-        Err(Errno::NOENT) => {
-            let text = format!("{} is not there, although mail was in it: its disk may not be mounted", path.display());
-            Err(Error::side(Cause::Storage, text).for_good())
-        }
+        Err(Errno::NOENT) => match missing {
+            Missing::Made => {
+                use std::os::unix::fs::DirBuilderExt;
+                let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+                made.map_err(|error| told(errno_of(error)))?;
+                open().map(Some).map_err(told)
+            }
+            Missing::Foreseen => Ok(None),
+            Missing::Refused => {
+                refused(format!("{} is not there, and this side is read-only, so it is not made", path.display()))
+            }
+        },
         opened => opened.map(Some).map_err(told),
     }
 }
+
+/// What to think of a tree that was emptied.
+pub(super) const UNMOUNTED: &str = "its disk may not be mounted; if it was emptied on purpose, move the account's database \
+     and what lies beside it away, to begin anew";
 
 /// Where INBOX is.
 fn inbox_place(endpoint: &Endpoint, root: Option<&OwnedFd>) -> Result<InboxPlace, Error> {
@@ -159,4 +184,122 @@ pub(super) fn os(octets: &[u8]) -> &std::ffi::OsStr {
 pub(super) fn is_directory(parent: impl AsFd, name: &str) -> bool {
     statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::endpoint::NameEncoding;
+    use super::*;
+
+    struct Ground {
+        directory: tempfile::TempDir,
+    }
+
+    impl Ground {
+        fn new() -> Ground {
+            Ground { directory: tempfile::tempdir().unwrap() }
+        }
+
+        fn path(&self, below: &str) -> PathBuf {
+            self.directory.path().join(below)
+        }
+
+        fn endpoint(&self) -> Endpoint {
+            Endpoint {
+                path: self.path("Mail"),
+                layout: Layout::Fs,
+                inbox: None,
+                names: NameEncoding::Utf8,
+                keywords: KeywordStorage::Index,
+                durability: Durability::Unsynced,
+                access: Access::ReadWrite,
+            }
+        }
+
+        fn kept(&self, endpoint: &Endpoint) -> Result<Tree, Error> {
+            Tree::open(endpoint, &IndexFile::Kept(self.path("index")))
+        }
+
+        fn plant(&self, mailbox: &str) {
+            fs::create_dir_all(self.path(mailbox).join("cur")).unwrap();
+        }
+    }
+
+    fn listed(tree: &mut Tree) -> Vec<String> {
+        tree.mailboxes().unwrap().mailboxes.keys().map(|name| name.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_tree_is_made_where_it_may_be_and_nowhere_else() {
+        let ground = Ground::new();
+        let endpoint = ground.endpoint();
+        let read_only = Endpoint { access: Access::ReadOnly, ..endpoint.clone() };
+        let mut foreseen = Tree::open(&endpoint, &IndexFile::LookedAt(ground.path("index"))).unwrap();
+        assert!(listed(&mut foreseen).is_empty());
+        assert!(!ground.path("Mail").exists() && !ground.path("index").exists(), "looking makes nothing");
+        let error = ground.kept(&read_only).err().expect("what is not there cannot be read");
+        assert_eq!((error.cause, error.reach), (Cause::Storage, Reach::Side), "{error}");
+
+        assert_eq!(listed(&mut ground.kept(&endpoint).unwrap()), ["INBOX"]);
+        for below in ["Mail", "Mail/INBOX", "Mail/INBOX/cur", "Mail/INBOX/new", "Mail/INBOX/tmp"] {
+            let mode = fs::metadata(ground.path(below)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{below}");
+        }
+    }
+
+    #[test]
+    fn a_tree_that_is_only_read_gets_no_inbox() {
+        let ground = Ground::new();
+        ground.plant("Mail/Work");
+        let read_only = Endpoint { access: Access::ReadOnly, ..ground.endpoint() };
+        assert_eq!(listed(&mut ground.kept(&read_only).unwrap()), ["Work"]);
+        assert!(!ground.path("Mail/INBOX").exists());
+    }
+
+    #[test]
+    fn inbox_is_where_such_trees_have_it() {
+        for (planted, layout, expected) in [
+            (&[][..], Layout::Fs, "Mail/INBOX"),
+            (&["Mail/Inbox"], Layout::Fs, "Mail/Inbox"),
+            (&["Mail/inbox", "Mail/INBOX"], Layout::Fs, "Mail/INBOX"),
+            (&["Mail"], Layout::Fs, "Mail"),
+            (&["Mail", "Mail/Inbox"], Layout::Fs, "Mail"),
+            (&[], Layout::MaildirPlusPlus, "Mail"),
+            (&["Mail/Inbox"], Layout::MaildirPlusPlus, "Mail"),
+        ] {
+            let ground = Ground::new();
+            planted.iter().for_each(|mailbox| ground.plant(mailbox));
+            let tree = ground.kept(&Endpoint { layout, ..ground.endpoint() }).unwrap();
+            let place = tree.place_of(&MailboxName::inbox()).unwrap();
+            let home = tree.home(&place).unwrap();
+            let is_there = |path: &str| {
+                use std::os::unix::fs::MetadataExt;
+                fs::metadata(ground.path(path)).unwrap().ino() == rustix::fs::fstat(&home).unwrap().st_ino
+            };
+            assert!(is_there(expected), "{planted:?} {layout:?}: {place}");
+        }
+    }
+
+    #[test]
+    fn s137_a_tree_that_is_gone_is_not_taken_for_an_empty_one() {
+        let ground = Ground::new();
+        let endpoint = ground.endpoint();
+        let mut tree = ground.kept(&endpoint).unwrap();
+        fs::write(ground.path("Mail/INBOX/new/1.host"), "Subject: 1\n\n").unwrap();
+        assert_eq!(listed(&mut tree), ["INBOX"]);
+        drop(tree);
+        fs::rename(ground.path("Mail"), ground.path("elsewhere")).unwrap();
+        let refused = |error: Error| assert_eq!((error.cause, error.reach), (Cause::Storage, Reach::Side), "{error}");
+        refused(ground.kept(&endpoint).err().expect("it is not there"));
+        fs::create_dir(ground.path("Mail")).unwrap();
+        refused(ground.kept(&endpoint).unwrap().mailboxes().expect_err("nothing is mounted there"));
+        assert_eq!(fs::read_dir(ground.path("Mail")).unwrap().count(), 0, "nothing is made where nothing is mounted");
+        fs::remove_dir(ground.path("Mail")).unwrap();
+        fs::rename(ground.path("elsewhere"), ground.path("Mail")).unwrap();
+        let listing = ground.kept(&endpoint).unwrap().mailboxes().unwrap();
+        assert_eq!(listing.mailboxes[&MailboxName::inbox()].status.unwrap().messages, 1);
+    }
 }
