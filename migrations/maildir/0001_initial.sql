@@ -51,11 +51,12 @@ CREATE TABLE expunged (
     PRIMARY KEY (mailbox, modseq, uid)
 ) STRICT, WITHOUT ROWID;
 
--- What this copy of the index is called, which changes with every run that changes it. The state remembers it as well: an
--- older copy that was put back shows by that. One row at most.
+-- What this copy of the index is called, and will be once the next run changes it. The state remembers both: an older copy
+-- that was put back shows by that. One row at most.
 CREATE TABLE copy (
     id   INTEGER PRIMARY KEY CHECK (id = 1),
-    mark TEXT    NOT NULL CHECK (length(mark) = 32)
+    mark TEXT    NOT NULL CHECK (length(mark) = 32),
+    next TEXT    NOT NULL CHECK (length(next) = 32)
 ) STRICT;
 
 -- What was said about a mailbox of that name, which may be gone or yet to come. Of others nothing is known.

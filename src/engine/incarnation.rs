@@ -7,31 +7,26 @@ use crate::mail::Side;
 
 use super::{Halt, Run};
 
-/// Has sides let go of what they know by older copies, and remembers what their copies are called by now, and will be once
-/// this run has changed them. To be done before anything is asked of a UID.
+/// Has sides let go of what they know by older copies. To be done before anything is asked of a UID.
 pub(super) async fn make_sure(run: &mut Run<'_>) -> Result<(), Halt> {
     for side in Side::BOTH {
         let Some(incarnation) = run.stores[side].incarnation() else { continue };
         let known = run.state.incarnations(side)?;
         let is_older = |mark: &String| !known.is_empty() && !known.contains(mark);
-        let mut marks: BTreeSet<String> = incarnation.now.iter().cloned().collect();
+        // What is remembered stays as it is until that is done: a run that is cut off before finds it older still.
         if incarnation.now.as_ref().is_some_and(is_older) {
-            // What is remembered stays as it is until that is done: a run that is cut off before finds it older still.
             run.stores[side].distrust().await.map_err(|error| Halt::Side(side, error))?;
         }
-        marks.insert(incarnation.next);
-        if marks != known {
-            run.state.commit(|change| change.set_incarnations(side, &marks))?;
-        }
     }
-    Ok(())
+    remember(run)
 }
 
-/// Remembers what the copies are called at the end of a run.
+/// Remembers what the copies are called, and will be once a run changes them: both before that may happen and after it has.
+/// Where nothing changed, that is remembered already.
 pub(super) fn remember(run: &mut Run<'_>) -> Result<(), Halt> {
     for side in Side::BOTH {
-        let Some(now) = run.stores[side].incarnation().and_then(|incarnation| incarnation.now) else { continue };
-        let marks = BTreeSet::from([now]);
+        let Some(incarnation) = run.stores[side].incarnation() else { continue };
+        let marks: BTreeSet<String> = incarnation.now.into_iter().chain([incarnation.next]).collect();
         if run.state.incarnations(side)? != marks {
             run.state.commit(|change| change.set_incarnations(side, &marks))?;
         }

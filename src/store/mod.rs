@@ -121,7 +121,7 @@ pub struct UidScope {
 pub struct Incarnation {
     /// As it is; `None` if it is new, and nothing in it.
     pub now: Option<String>,
-    /// Once anything in it changes in this session.
+    /// Once the next session changes anything in it; this one, if it has not done so yet.
     pub next: String,
 }
 

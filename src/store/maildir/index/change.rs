@@ -71,10 +71,14 @@ impl Change<'_> {
         self.run("UPDATE mailbox SET uid_validity = ?2 WHERE key = ?1", (key, uid_validity)).map(drop)
     }
 
-    /// Gives this copy of the index another name.
-    pub(super) fn set_mark(&self, mark: &str) -> Result<()> {
-        let sql = "INSERT INTO copy (id, mark) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET mark = excluded.mark";
-        self.run(sql, [mark]).map(drop)
+    /// Gives this copy of the index its name, and says what the next one will be called.
+    pub(super) fn set_mark(&self, mark: &str, next: &str) -> Result<()> {
+        self.run(
+            "INSERT INTO copy (id, mark, next) VALUES (1, ?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET mark = excluded.mark, next = excluded.next",
+            [mark, next],
+        )
+        .map(drop)
     }
 
     /// Gives a message its UID. One whose name is known has it already: somebody else has seen it first.

@@ -41,6 +41,14 @@ const SCHEMA: Schema = Schema {
 pub(super) struct Index {
     database: Database,
     incarnation: Incarnation,
+    course: Course,
+}
+
+/// Whether this session has changed the index, which gave it another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    AsFound,
+    Changed,
 }
 
 impl Index {
@@ -61,12 +69,12 @@ impl Index {
                 opened => opened?,
             },
         };
-        let mut mark = None;
-        database.each("SELECT mark FROM copy", [], |row| {
-            mark = Some(row.get(0)?);
+        let mut incarnation = Incarnation { now: None, next: fresh::mark()? };
+        database.each("SELECT mark, next FROM copy", [], |row| {
+            incarnation = Incarnation { now: Some(row.get(0)?), next: row.get(1)? };
             Ok(())
         })?;
-        Ok(Index { database, incarnation: Incarnation { now: mark, next: fresh::mark()? } })
+        Ok(Index { database, incarnation, course: Course::AsFound })
     }
 
     /// What this copy of the index is called, and will be once it is changed.
@@ -213,14 +221,21 @@ impl Index {
         &mut self,
         change: impl FnOnce(&Change<'_>) -> Result<T, database::Error>,
     ) -> Result<T, database::Error> {
-        let Index { database, incarnation } = self;
+        let Index { database, incarnation, course } = self;
         let steps = Change { transaction: database.transaction()? };
-        if incarnation.now.as_ref() != Some(&incarnation.next) {
-            steps.set_mark(&incarnation.next)?;
-        }
+        let renewed = match course {
+            Course::AsFound => {
+                let renewed = Incarnation { now: Some(incarnation.next.clone()), next: fresh::mark()? };
+                steps.set_mark(&incarnation.next, &renewed.next)?;
+                Some(renewed)
+            }
+            Course::Changed => None,
+        };
         let value = change(&steps)?;
         steps.transaction.commit()?;
-        incarnation.now = Some(incarnation.next.clone());
+        if let Some(renewed) = renewed {
+            (*incarnation, *course) = (renewed, Course::Changed);
+        }
         Ok(value)
     }
 }
