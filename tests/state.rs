@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -346,6 +346,19 @@ fn endless_words_of_a_refusal_are_cut_at_a_character() {
     state.commit(|change| change.skip(key, &row)).unwrap();
     let kept = SkipReason::Refused(format!("x{}", "ü".repeat(2047)));
     assert_eq!(state.skipped(key).unwrap(), [Skipped { why: kept, ..row }]);
+}
+
+#[test]
+fn what_an_index_may_be_called_takes_the_place_of_what_it_was_called() {
+    let mut state = State::in_memory().unwrap();
+    let marks = |marks: &[&str]| marks.iter().map(|mark| mark.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(state.incarnations(Side::Local).unwrap(), marks(&[]));
+    for told in [&["one", "two"][..], &["two", "three"], &["four"]] {
+        state.commit(|change| change.set_incarnations(Side::Local, &marks(told))).unwrap();
+        state.commit(|change| change.set_incarnations(Side::Remote, &marks(&["other"]))).unwrap();
+        assert_eq!(state.incarnations(Side::Local).unwrap(), marks(told));
+        assert_eq!(state.incarnations(Side::Remote).unwrap(), marks(&["other"]));
+    }
 }
 
 #[test]
