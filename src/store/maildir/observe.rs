@@ -42,12 +42,8 @@ impl Tree {
         {
             return Ok(());
         }
-        // Numbers that went backwards say so themselves.
-        let uid_validity = match Some(modseq) > mailbox.status.highest_modseq {
-            true => since.uid_validity,
-            false => fresh_uid_validity()?,
-        };
-        self.index.change(|change| change.distrust(mailbox.key, uid_validity))?;
+        let uid_validity = fresh_uid_validity()?;
+        self.index.change(|change| change.distrust(mailbox.key, modseq, uid_validity))?;
         Ok(())
     }
 

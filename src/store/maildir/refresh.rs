@@ -112,6 +112,8 @@ impl Tree {
         }
         let begun = now();
         let pass = Pass::read(&folders).map_err(told)?;
+        // They look so since then at the latest, however long the reading was kept waiting.
+        let seen = now();
         let letters = match mailbox.look {
             Some(look) if look.stamps.keywords == pass.stamps.keywords => mailbox.letters.clone(),
             _ => self.letters(&folders).map_err(told)?,
@@ -124,10 +126,15 @@ impl Tree {
         let since = match mailbox.look {
             // A clock that was set back begins anew.
             Some(look) if look.stamps == pass.stamps && look.since <= begun => look.since,
-            _ => begun,
+            _ => seen,
         };
         let tick = pass.stamps.tick();
-        let settled = pass.course == Course::Steady && u128::from((begun - since).unsigned_abs()) >= tick.as_nanos();
+        let aged = begun.checked_sub(since).and_then(|age| u128::try_from(age).ok());
+        let mut settled = pass.course == Course::Steady && aged.is_some_and(|age| age >= tick.as_nanos());
+        if settled && !findings.missing.is_empty() {
+            // What was listed and had another name when it was looked at is not gone.
+            settled = folders.stamps().map_err(told)? == pass.stamps;
+        }
         let trust = if settled { Trust::Settled } else { Trust::Fresh };
         let look = Look { stamps: pass.stamps, since, trust };
         let doubtful = !settled && !findings.missing.is_empty();

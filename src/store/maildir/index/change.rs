@@ -87,9 +87,10 @@ impl Change<'_> {
         Ok(modseq)
     }
 
-    /// Takes back what the index cannot be trusted with, since somebody has seen a newer one: the keywords that only it
-    /// knows, and with `uid_validity` the meaning of all UIDs.
-    pub(in super::super) fn distrust(&self, key: Key, uid_validity: UidValidity) -> Result<()> {
+    /// Takes back what the index cannot be trusted with, since somebody has seen a newer one, whose highest mod-sequence
+    /// was `seen`: the keywords that only it knows, and with `uid_validity` the meaning of all UIDs. Where the numbers are
+    /// still below `seen`, that they went backwards says so itself.
+    pub(in super::super) fn distrust(&self, key: Key, seen: ModSeq, uid_validity: UidValidity) -> Result<()> {
         let any = "SELECT count(*) FROM message WHERE mailbox = ?1 AND keywords <> ''";
         let any: i64 = self.transaction.step(|it| it.prepare_cached(any)?.query_row([key], |row| row.get(0)))?;
         if any > 0 {
@@ -97,7 +98,8 @@ impl Change<'_> {
             let sql = "UPDATE message SET keywords = '', modseq = ?2 WHERE mailbox = ?1 AND keywords <> ''";
             self.run(sql, (key, modseq))?;
         }
-        self.run("UPDATE mailbox SET uid_validity = ?2 WHERE key = ?1", (key, uid_validity)).map(drop)
+        let sql = "UPDATE mailbox SET uid_validity = ?3 WHERE key = ?1 AND highest_modseq >= ?2";
+        self.run(sql, (key, seen, uid_validity)).map(drop)
     }
 
     /// Gives a message its UID. One whose name is known has it already: somebody else has seen it first.
