@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
 use crate::database;
-use crate::mail::Uid;
+use crate::mail::{FlagSet, Uid};
 
 use super::flags::flags_of;
 use super::folders::Folders;
@@ -30,6 +30,8 @@ pub(super) struct Findings {
     pub(super) rewritten: Vec<Uid>,
     /// Messages that are not listed.
     pub(super) missing: Vec<Uid>,
+    /// What only the index knows of messages that are not listed: they may have gone to another mailbox.
+    pub(super) parted: Vec<(FileStamp, FlagSet)>,
 }
 
 impl Findings {
@@ -40,7 +42,7 @@ impl Findings {
 
     /// How many rows will have to be written.
     pub(super) fn len(&self) -> usize {
-        let Findings { arrived, renamed, replaced, rewritten, missing } = self;
+        let Findings { arrived, renamed, replaced, rewritten, missing, parted: _ } = self;
         arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
     }
 }
@@ -88,6 +90,9 @@ pub(super) fn compare(
             new.push(file);
         }
         let Some((_, listed)) = files.next_if(|(key, _)| **key == *filed.unique_name) else {
+            if !filed.keywords.is_empty() {
+                findings.parted.push((filed.stamp, filed.keywords));
+            }
             return findings.missing.push(filed.uid);
         };
         if listed.inode != filed.stamp.inode {
@@ -112,12 +117,7 @@ pub(super) fn compare(
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
 /// several files, the one that the index knows has the name, or else the first that was taken up.
-fn files_of<'a>(
-    index: &Index,
-    mailbox: &Mailbox,
-    folders: &Folders,
-    pass: &'a Pass,
-) -> Result<Vec<Keyed<'a>>, Stop> {
+fn files_of<'a>(index: &Index, mailbox: &Mailbox, folders: &Folders, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, Stop> {
     let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
     let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
     for group in pass.groups() {
@@ -178,7 +178,7 @@ fn judge(
         Likeness::Rewritten => {
             warn_of_rewriting(mailbox, listed.name);
             findings.rewritten.push(filed.uid);
-            findings.arrived.push(arrival(filed.unique_name, listed, stamp));
+            findings.arrived.push(Arrival { keywords: filed.keywords, ..arrival(filed.unique_name, listed, stamp) });
         }
         likeness => {
             findings.replaced.extend((likeness == Likeness::Restamped).then_some((filed.uid, stamp)));

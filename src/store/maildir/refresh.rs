@@ -158,10 +158,11 @@ impl Tree {
         mailbox.look.is_some_and(|look| worth(&look) && looks_so(&look))
     }
 
-    fn write_down(&mut self, outcomes: Vec<Outcome>) -> Result<(), Error> {
+    fn write_down(&mut self, mut outcomes: Vec<Outcome>) -> Result<(), Error> {
         if outcomes.is_empty() {
             return Ok(());
         }
+        self.give_keywords_back(&mut outcomes)?;
         self.index.change(|change| {
             for Outcome { key, letters, look, findings } in &outcomes {
                 if let Some(letters) = letters {
@@ -184,6 +185,25 @@ impl Tree {
             }
             Ok(())
         })?;
+        Ok(())
+    }
+
+    /// Gives files that were moved from one mailbox to another the keywords that only the index knows: who moved them
+    /// could not see them, and so cannot have meant to take them off.
+    fn give_keywords_back(&mut self, outcomes: &mut [Outcome]) -> Result<(), Error> {
+        for outcome in &mut *outcomes {
+            self.parted.extend(outcome.findings.parted.drain(..));
+        }
+        if self.parted.is_empty() && !self.index.holds_keywords()? {
+            return Ok(());
+        }
+        let arrived = outcomes.iter_mut().flat_map(|outcome| &mut outcome.findings.arrived);
+        for arrival in arrived.filter(|arrival| arrival.keywords.is_empty()) {
+            arrival.keywords = match self.parted.get(&arrival.stamp) {
+                Some(keywords) => keywords.clone(),
+                None => self.index.keywords_of(&arrival.stamp)?,
+            };
+        }
         Ok(())
     }
 
