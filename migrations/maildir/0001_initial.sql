@@ -43,6 +43,9 @@ CREATE TABLE message (
 
 CREATE INDEX message_modseq ON message (mailbox, modseq);
 
+-- Files that go to another mailbox keep the keywords that are known here alone.
+CREATE INDEX message_keywords ON message (inode) WHERE keywords <> '';
+
 -- A message that is gone, for those who knew it (RFC 7162 §3.2.10).
 CREATE TABLE expunged (
     mailbox INTEGER NOT NULL REFERENCES mailbox (key) ON DELETE CASCADE,

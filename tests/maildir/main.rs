@@ -10,4 +10,5 @@ mod adopt;
 mod fixtures;
 mod index;
 mod kill;
+mod review;
 mod two_way;

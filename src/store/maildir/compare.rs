@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
 use crate::database;
-use crate::mail::Uid;
+use crate::mail::{FlagSet, Uid};
 
 use super::flags::flags_of;
 use super::folders::Folders;
@@ -30,6 +30,8 @@ pub(super) struct Findings {
     pub(super) rewritten: Vec<Uid>,
     /// Messages that are not listed.
     pub(super) missing: Vec<Uid>,
+    /// What only the index knows of messages that are not listed: they may have gone to another mailbox.
+    pub(super) parted: Vec<(FileStamp, FlagSet)>,
 }
 
 impl Findings {
@@ -40,7 +42,7 @@ impl Findings {
 
     /// How many rows will have to be written.
     pub(super) fn len(&self) -> usize {
-        let Findings { arrived, renamed, replaced, rewritten, missing } = self;
+        let Findings { arrived, renamed, replaced, rewritten, missing, parted: _ } = self;
         arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
     }
 }
@@ -77,27 +79,30 @@ pub(super) fn compare(
     folders: &Folders,
     pass: &Pass,
 ) -> Result<Findings, Stop> {
-    let files = files_of(index, mailbox, pass)?;
+    let files = files_of(index, mailbox, folders, pass)?;
     let mut files = files.into_iter().peekable();
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
     let mut new: Vec<Keyed<'_>> = Vec::new();
-    let relettered = mailbox.letters != *letters;
+    let relettered = (mailbox.letters != *letters).then_some((&mailbox.letters, letters));
     index.each_by_name(mailbox.key, |filed| {
         while let Some(file) = files.next_if(|(key, _)| **key < *filed.unique_name) {
             new.push(file);
         }
         let Some((_, listed)) = files.next_if(|(key, _)| **key == *filed.unique_name) else {
+            if !filed.keywords.is_empty() {
+                findings.parted.push((filed.stamp, filed.keywords));
+            }
             return findings.missing.push(filed.uid);
         };
         if listed.inode != filed.stamp.inode {
             return suspects.push((filed, listed));
         }
-        findings.renamed.extend(renamed(filed, &listed, relettered.then_some((&mailbox.letters, letters))));
+        findings.renamed.extend(renamed(filed, &listed, relettered));
     })?;
     new.extend(files);
     for (filed, listed) in suspects {
-        judge(folders, mailbox, filed, &listed, &mut findings)?;
+        judge(folders, mailbox, filed, &listed, relettered, &mut findings)?;
     }
     let mut arrived = Vec::with_capacity(new.len());
     for (key, listed) in new {
@@ -112,7 +117,7 @@ pub(super) fn compare(
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
 /// several files, the one that the index knows has the name, or else the first that was taken up.
-fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, database::Error> {
+fn files_of<'a>(index: &Index, mailbox: &Mailbox, folders: &Folders, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, Stop> {
     let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
     let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
     for group in pass.groups() {
@@ -124,8 +129,10 @@ fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<
     for crowd in crowds {
         let mut by_inode: BTreeMap<u64, Listed<'a>> = BTreeMap::new();
         for listed in crowd {
+            // Not every file system lists the inode that it tells of the file itself: some list the same for all.
+            let Some(FileStamp { inode, .. }) = stamp_of(folders, &listed)? else { continue };
             // A move from `new` to `cur` by link(2) and unlink(2) shows both for a moment; what is in `cur` comes last.
-            by_inode.insert(listed.inode, listed);
+            by_inode.insert(inode, Listed { inode, ..listed });
         }
         let mut distinct: Vec<Listed<'a>> = by_inode.into_values().collect();
         distinct.sort_by_key(|listed| (std::cmp::Reverse(listed.folder), listed.name));
@@ -160,6 +167,7 @@ fn judge(
     mailbox: &Mailbox,
     filed: Filed,
     listed: &Listed<'_>,
+    letters: Option<(&Keywords, &Keywords)>,
     findings: &mut Findings,
 ) -> Result<(), Stop> {
     let Some(stamp) = stamp_of(folders, listed)? else {
@@ -170,11 +178,11 @@ fn judge(
         Likeness::Rewritten => {
             warn_of_rewriting(mailbox, listed.name);
             findings.rewritten.push(filed.uid);
-            findings.arrived.push(arrival(filed.unique_name, listed, stamp));
+            findings.arrived.push(Arrival { keywords: filed.keywords, ..arrival(filed.unique_name, listed, stamp) });
         }
         likeness => {
             findings.replaced.extend((likeness == Likeness::Restamped).then_some((filed.uid, stamp)));
-            findings.renamed.extend(renamed(filed, listed, None));
+            findings.renamed.extend(renamed(filed, listed, letters));
         }
     }
     Ok(())

@@ -4,11 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fsync, openat, renameat_with, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::endpoint::{Durability, Layout};
-use super::folders::{Folder, Folders, make_directory, open_directory};
+use super::folders::{DIRECTORY_MODE, Folder, Folders, make_directory, open_directory};
 use super::path::Place;
 use super::tree::Tree;
 
@@ -22,7 +24,7 @@ impl Tree {
     pub(super) fn make(&self, place: &Place) -> Result<(), Errno> {
         let mut directory = self.root(place.root)?;
         for level in place.levels.iter() {
-            make_directory(&directory, level)?;
+            make_level(&directory, level)?;
             self.sync_directory(&directory)?;
             directory = open_directory(&directory, level)?;
         }
@@ -76,7 +78,7 @@ impl Tree {
         let Some((above, name)) = new.parent() else { return Err(Errno::EXIST) };
         let mut target = self.root(above.root)?;
         for level in above.levels.iter() {
-            make_directory(&target, level)?;
+            make_level(&target, level)?;
             target = open_directory(&target, level)?;
         }
         let Some((above, old_name)) = old.parent() else { return Err(Errno::INVAL) };
@@ -113,6 +115,23 @@ impl Tree {
     fn sync_directory(&self, directory: &OwnedFd) -> Result<(), Errno> {
         if self.durability == Durability::Synced { fsync(directory) } else { Ok(()) }
     }
+}
+
+/// Makes a directory of exactly that name. `ILSEQ` where the disk gives it another one: it does not tell apart what differs
+/// in case or in the form of its letters only, so that two mailboxes would be one.
+fn make_level(parent: &OwnedFd, level: &OsStr) -> Result<(), Errno> {
+    let made = mkdirat(parent, level, DIRECTORY_MODE);
+    if !matches!(made, Ok(()) | Err(Errno::EXIST)) {
+        return made;
+    }
+    // What is new and in ASCII is called as it was meant to be.
+    if made.is_ok() && level.as_bytes().is_ascii() || names_in(parent)?.iter().any(|name| name == level) {
+        return Ok(());
+    }
+    if made.is_ok() {
+        unlinkat(parent, level, AtFlags::REMOVEDIR).ok();
+    }
+    Err(Errno::ILSEQ)
 }
 
 fn rename(source: &OwnedFd, old: &OsStr, target: &OwnedFd, new: &OsStr) -> Result<(), Errno> {

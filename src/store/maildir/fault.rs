@@ -20,6 +20,11 @@ pub(super) fn of_system(errno: Errno, reach: Reach, what: impl fmt::Display) -> 
         Errno::LOOP | Errno::NOTDIR => {
             (Cause::CannotHold, reach, "a symbolic link or a file stands in its way".to_owned())
         }
+        Errno::ILSEQ => {
+            let why =
+                "its disk does not tell that name from the one of a directory that is there, or writes it otherwise";
+            (Cause::CannotHold, reach, why.to_owned())
+        }
         Errno::NAMETOOLONG => (Cause::CannotHold, reach, "its name is too long for the disk".to_owned()),
         Errno::MFILE | Errno::NFILE => (Cause::Limit, Reach::Side, "too many files are open".to_owned()),
         errno => (Cause::Storage, reach, std::io::Error::from(errno).to_string()),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::mail::{Fingerprint, MailboxName, Uid, UidSet};
-use crate::store::{Body, Error, Fetched, Message, Reach, UidScope};
+use crate::store::{Body, Cause, Error, Fetched, Message, Reach, UidScope};
 
 use super::compare::{Likeness, likeness, warn_of_rewriting};
 use super::fault;
@@ -42,7 +42,16 @@ impl Tree {
                 if deliver.is_closed() {
                     break;
                 }
-                let Some((filed, opened)) = self.open_message(&mailbox, &folders, filed)? else { continue };
+                let (filed, opened) = match self.open_message(&mailbox, &folders, filed) {
+                    Ok(Some(opened)) => opened,
+                    Ok(None) => continue,
+                    // A file of somebody else's keeps nobody from reading the others.
+                    Err(error) if error.cause == Cause::NoPermission => {
+                        deliver.blocking_send(Fetched::Unreadable { uid, reason: error.text }).ok();
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let print = send(&mailbox, &filed, opened, deliver).map_err(|error| {
                     fault::of_system(errno_of(error), Reach::Mailbox, format_args!("message {uid} cannot be read"))
                 })?;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, fsync, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::mail::Keyword;
@@ -23,6 +23,9 @@ const LOCK: &str = "dovecot-keywords.lock";
 /// How often, and how long apart, it is tried to get the lock.
 const ATTEMPTS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
+/// A lock as old, in seconds, was left by somebody who was killed: nobody holds it for longer than it takes to write a
+/// few lines, and Dovecot takes it away after as long.
+const STALE: i64 = 120;
 
 /// What letters mean in a mailbox; nothing where there is no such file.
 pub(super) fn read(folders: &Folders) -> Result<Keywords, Errno> {
@@ -56,7 +59,7 @@ pub(super) fn add(
             table.add(keyword, borne);
         }
         if table == before {
-            unlinkat(&folders.home, LOCK, rustix::fs::AtFlags::empty())?;
+            unlinkat(&folders.home, LOCK, AtFlags::empty())?;
             return Ok(table);
         }
         file.write_all(&table.format()).map_err(errno_of)?;
@@ -67,7 +70,7 @@ pub(super) fn add(
         Ok(table)
     })();
     if written.is_err() {
-        unlinkat(&folders.home, LOCK, rustix::fs::AtFlags::empty()).ok();
+        unlinkat(&folders.home, LOCK, AtFlags::empty()).ok();
     }
     written
 }
@@ -80,10 +83,21 @@ fn lock(folders: &Folders) -> Result<File, Errno> {
             Ok(file) => return Ok(File::from(file)),
             Err(Errno::EXIST) if attempt < ATTEMPTS => {
                 attempt += 1;
-                sleep(PAUSE);
+                match is_stale(folders)? {
+                    true => drop(unlinkat(&folders.home, LOCK, AtFlags::empty())),
+                    false => sleep(PAUSE),
+                }
             }
             Err(Errno::EXIST) => return Err(Errno::BUSY),
             Err(error) => return Err(error),
         }
+    }
+}
+
+fn is_stale(folders: &Folders) -> Result<bool, Errno> {
+    match statat(&folders.home, LOCK, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(super::refresh::now() / 1_000_000_000 - stat.st_mtime > STALE),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::mail::{Listed, Listing, MailboxKind, MailboxName, Subscription, Unnamable};
 use crate::store::{Cause, Error, Reach};
 
+use super::absence::Absence;
 use super::endpoint::Layout;
 use super::fault;
 use super::folders::Folders;
@@ -28,7 +29,7 @@ impl Tree {
     pub(super) fn mailboxes(&mut self) -> Result<Listing, Error> {
         let known = self.index.mailboxes()?;
         let found = self.found(&known)?;
-        self.adopt(&known, &found)?;
+        let doubtful = self.adopt(&known, &found)?;
         let names: Vec<MailboxName> = found.mailboxes.keys().cloned().collect();
         let failed = self.refresh(&names, Depth::IfChanged)?;
         let subscriptions = self.index.subscriptions()?;
@@ -57,6 +58,11 @@ impl Tree {
         for place in found.hidden {
             let reason = "the permissions of its directory forbid to look into it".to_owned();
             listing.unnamable.push(Unnamable { name: place.to_string(), reason });
+        }
+        for unnamable in doubtful {
+            if listing.unnamable.iter().all(|said| said.name != unnamable.name) {
+                listing.unnamable.push(unnamable);
+            }
         }
         Ok(listing)
     }
@@ -96,20 +102,28 @@ impl Tree {
     }
 
     /// Gives mailboxes that are new a row, those that were renamed their new names, and lets go of those that are gone.
-    fn adopt(&mut self, known: &[Mailbox], found: &Found) -> Result<(), Error> {
-        let lies_hidden = |mailbox: &Mailbox| {
-            let place = self.names.place_of(&mailbox.name);
-            place.is_ok_and(|place| found.hidden.iter().any(|hidden| place.is_within(hidden)))
-        };
+    /// Answers those that are not found and may be there.
+    fn adopt(&mut self, known: &[Mailbox], found: &Found) -> Result<Vec<Unnamable>, Error> {
         let names: BTreeSet<&MailboxName> = known.iter().map(|mailbox| &mailbox.name).collect();
-        let missing: Vec<&Mailbox> = known
-            .iter()
-            .filter(|mailbox| !found.mailboxes.contains_key(&mailbox.name) && !lies_hidden(mailbox))
-            .collect();
+        let mut missing: Vec<&Mailbox> = Vec::new();
+        let mut doubtful = Vec::new();
+        for mailbox in known.iter().filter(|mailbox| !found.mailboxes.contains_key(&mailbox.name)) {
+            // A name that the tree takes no more, since it is written in another way now, stands for no directory.
+            let place = self.names.place_of(&mailbox.name).ok();
+            match place.as_ref().map_or(Absence::Certain, |place| self.absence_of(place)) {
+                Absence::Certain => missing.push(mailbox),
+                Absence::Doubtful(_)
+                    if place.iter().any(|it| found.hidden.iter().any(|hidden| it.is_within(hidden))) => {}
+                Absence::Doubtful(reason) => {
+                    let name = place.map_or_else(|| mailbox.name.to_string(), |place| place.to_string());
+                    doubtful.push(Unnamable { name, reason });
+                }
+            }
+        }
         let new: BTreeMap<&MailboxName, &Place> =
             found.mailboxes.iter().filter(|(name, _)| !names.contains(name)).collect();
         if missing.is_empty() && new.is_empty() {
-            return Ok(());
+            return Ok(doubtful);
         }
         let renamed = self.renamed(&missing, &new)?;
         let mut fresh = Vec::new();
@@ -124,7 +138,7 @@ impl Tree {
             change.rename_mailboxes(&renamed)?;
             fresh.iter().try_for_each(|(name, id, uid_validity)| change.add_mailbox(name, id, *uid_validity).map(drop))
         })?;
-        Ok(())
+        Ok(doubtful)
     }
 
     /// Which of the mailboxes that are missing are found under another name: those of whose messages more than half are
@@ -134,6 +148,9 @@ impl Tree {
         missing: &[&Mailbox],
         new: &BTreeMap<&MailboxName, &Place>,
     ) -> Result<BTreeMap<Key, MailboxName>, Error> {
+        if missing.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let keys: Vec<Key> = missing.iter().map(|mailbox| mailbox.key).collect();
         let homes = self.index.homes(&keys)?;
         let mut likely: Vec<(u64, Key, &MailboxName)> = Vec::new();

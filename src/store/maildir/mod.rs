@@ -4,6 +4,7 @@
 //! moment. So every verb acts on the name that a file is known by and looks again where that fails; a message counts as
 //! gone only after a reading of its directories that nothing can have disturbed.
 
+mod absence;
 mod alter;
 mod compare;
 mod deliver;

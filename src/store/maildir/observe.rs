@@ -5,6 +5,7 @@ use rustix::fs::{Access as Right, AtFlags, accessat};
 use crate::mail::{Access, FlagMap, MailboxName, MailboxStatus, Observation, PermanentFlags, Silence, UidSet};
 use crate::store::{Cause, Error, Wanted};
 
+use super::absence::Absence;
 use super::fault;
 use super::flags::flags_of;
 use super::refresh::Depth;
@@ -57,6 +58,13 @@ impl Tree {
 
     /// Every UID of a mailbox, of now.
     pub(super) fn census(&mut self, name: &MailboxName) -> Result<Option<(MailboxStatus, UidSet)>, Error> {
+        if self.index.mailbox(name)?.is_none()
+            && let Ok(place) = self.names.place_of(name)
+            && let Absence::Doubtful(why) = self.absence_of(&place)
+        {
+            // Of an index that was lost nothing else can be told.
+            return Err(Error::mailbox(Cause::Storage, format!("whether \"{name}\" is gone is not known: {why}")));
+        }
         match self.refreshed(name, Depth::Afresh) {
             Ok(mailbox) => Ok(Some((mailbox.status, self.index.all_uids(mailbox.key)?))),
             Err(error) if error.cause == Cause::NoSuchMailbox => Ok(None),

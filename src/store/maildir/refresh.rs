@@ -112,6 +112,8 @@ impl Tree {
         }
         let begun = now();
         let pass = Pass::read(&folders).map_err(told)?;
+        // They look so since then at the latest, however long the reading was kept waiting.
+        let seen = now();
         let letters = match mailbox.look {
             Some(look) if look.stamps.keywords == pass.stamps.keywords => mailbox.letters.clone(),
             _ => self.letters(&folders).map_err(told)?,
@@ -124,10 +126,15 @@ impl Tree {
         let since = match mailbox.look {
             // A clock that was set back begins anew.
             Some(look) if look.stamps == pass.stamps && look.since <= begun => look.since,
-            _ => begun,
+            _ => seen,
         };
         let tick = pass.stamps.tick();
-        let settled = pass.course == Course::Steady && u128::from((begun - since).unsigned_abs()) >= tick.as_nanos();
+        let aged = begun.checked_sub(since).and_then(|age| u128::try_from(age).ok());
+        let mut settled = pass.course == Course::Steady && aged.is_some_and(|age| age >= tick.as_nanos());
+        if settled && !findings.missing.is_empty() {
+            // What was listed and had another name when it was looked at is not gone.
+            settled = folders.stamps().map_err(told)? == pass.stamps;
+        }
         let trust = if settled { Trust::Settled } else { Trust::Fresh };
         let look = Look { stamps: pass.stamps, since, trust };
         let doubtful = !settled && !findings.missing.is_empty();
@@ -151,10 +158,11 @@ impl Tree {
         mailbox.look.is_some_and(|look| worth(&look) && looks_so(&look))
     }
 
-    fn write_down(&mut self, outcomes: Vec<Outcome>) -> Result<(), Error> {
+    fn write_down(&mut self, mut outcomes: Vec<Outcome>) -> Result<(), Error> {
         if outcomes.is_empty() {
             return Ok(());
         }
+        self.give_keywords_back(&mut outcomes)?;
         self.index.change(|change| {
             for Outcome { key, letters, look, findings } in &outcomes {
                 if let Some(letters) = letters {
@@ -177,6 +185,25 @@ impl Tree {
             }
             Ok(())
         })?;
+        Ok(())
+    }
+
+    /// Gives files that were moved from one mailbox to another the keywords that only the index knows: who moved them
+    /// could not see them, and so cannot have meant to take them off.
+    fn give_keywords_back(&mut self, outcomes: &mut [Outcome]) -> Result<(), Error> {
+        for outcome in &mut *outcomes {
+            self.parted.extend(outcome.findings.parted.drain(..));
+        }
+        if self.parted.is_empty() && !self.index.holds_keywords()? {
+            return Ok(());
+        }
+        let arrived = outcomes.iter_mut().flat_map(|outcome| &mut outcome.findings.arrived);
+        for arrival in arrived.filter(|arrival| arrival.keywords.is_empty()) {
+            arrival.keywords = match self.parted.get(&arrival.stamp) {
+                Some(keywords) => keywords.clone(),
+                None => self.index.keywords_of(&arrival.stamp)?,
+            };
+        }
         Ok(())
     }
 

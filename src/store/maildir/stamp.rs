@@ -94,7 +94,7 @@ impl Stamps {
 }
 
 /// By what a file is known to be the one that was seen, unread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileStamp {
     /// Its inode.
     pub(super) inode: u64,

@@ -1,13 +1,13 @@
 //! The tree itself: its roots, its index, and the way from a mailbox's name to its open directories.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use crate::mail::{Access, MailboxName};
+use crate::mail::{Access, FlagSet, MailboxName};
 use crate::store::{Cause, Error, Reach, UidScope};
 
 use super::endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout};
@@ -17,6 +17,7 @@ use super::folders::{Folders, open_directory};
 use super::index::{Index, Key, Mailbox};
 use super::measure::errno_of;
 use super::path::{InboxPlace, Levels, Names, Place, Root};
+use super::stamp::FileStamp;
 
 /// A tree of Maildirs, open.
 pub(super) struct Tree {
@@ -28,6 +29,8 @@ pub(super) struct Tree {
     pub(super) fresh_names: FreshNames,
     /// The mailboxes whose directories this session has read.
     pub(super) read: HashSet<Key>,
+    /// The keywords, in the index alone, of files that have left their mailboxes in this session.
+    pub(super) parted: HashMap<FileStamp, FlagSet>,
     /// Where it is, for messages.
     pub(super) path: PathBuf,
     /// `None` where there is none yet, and it is only looked at.
@@ -58,6 +61,7 @@ impl Tree {
             durability: endpoint.durability,
             fresh_names: FreshNames::new(std::process::id(), rustix::system::uname().nodename().to_bytes()),
             read: HashSet::new(),
+            parted: HashMap::new(),
             path: endpoint.path.clone(),
             root,
             inbox,

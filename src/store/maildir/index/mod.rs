@@ -18,6 +18,7 @@ use crate::store::Incarnation;
 use super::endpoint::IndexFile;
 use super::flags::keyword_letters;
 use super::keywords::KeywordLetter;
+use super::stamp::FileStamp;
 
 pub(super) use change::{Arrival, Change};
 pub(super) use fresh::{fresh_identity, fresh_uid_validity};
@@ -142,6 +143,28 @@ impl Index {
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// Whether any message has keywords that no letter stands for.
+    pub(super) fn holds_keywords(&self) -> Result<bool, database::Error> {
+        let mut holds = false;
+        self.database.each("SELECT 1 FROM message WHERE keywords <> '' LIMIT 1", [], |_| {
+            holds = true;
+            Ok(())
+        })?;
+        Ok(holds)
+    }
+
+    /// The keywords, as far as no letter stands for them, of the message that is this file in any mailbox.
+    pub(super) fn keywords_of(&self, stamp: &FileStamp) -> Result<FlagSet, database::Error> {
+        let mut keywords = FlagSet::new();
+        let sql = "SELECT keywords FROM message
+                    WHERE inode = ?1 AND file_size = ?2 AND mtime = ?3 AND keywords <> '' LIMIT 1";
+        self.database.each(sql, (stamp.inode.cast_signed(), stamp.size.cast_signed(), stamp.mtime), |row| {
+            keywords = row.get(0)?;
+            Ok(())
+        })?;
+        Ok(keywords)
     }
 
     /// Those of these messages that are there.
