@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use interimap::mail::Side::{Local, Remote};
-use interimap::mail::{Access, Both, Checkpoint, FlagSet, InternalDate, MailboxName, Observation, Uid};
+use interimap::mail::{Access, Both, Checkpoint, FlagSet, InternalDate, MailboxName, Observation, Silence, Uid, UidSet};
 use interimap::store::maildir::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, Maildir, NameEncoding, open};
-use interimap::store::{Appended, Body, Form, Message, Store, UidScope, Wanted};
+use interimap::store::{Appended, Body, Fetched, Form, Message, Store, UidScope, Wanted};
 
 use crate::support::bed::Bed;
 use crate::support::kind::Kind;
@@ -209,4 +209,50 @@ async fn letters_that_get_another_meaning_show_in_files_that_were_restored() {
     let after = see(&mut store, "INBOX", Some(Checkpoint::from(before.status))).await;
     let flags: Vec<String> = after.messages.iter().map(|(_, flags)| flags.to_string()).collect();
     assert_eq!(flags, ["todo"]);
+}
+
+async fn scope_of(store: &mut Maildir, mailbox: &str) -> UidScope {
+    UidScope { name: name(mailbox), uid_validity: see(store, mailbox, None).await.status.uid_validity }
+}
+
+#[tokio::test]
+async fn a_file_that_lost_its_contents_is_not_taken_for_a_message_that_somebody_removed() {
+    let ground = Ground::new();
+    let mut store = ground.open().await;
+    let uid = put(&mut store, "INBOX", "one", "").await;
+    let before = see(&mut store, "INBOX", None).await.status;
+    // As a power cut leaves it.
+    fs::File::options().write(true).truncate(true).open(only_file(&ground.path("INBOX"))).unwrap();
+    let scope = scope_of(&mut store, "INBOX").await;
+    let prints = store.fingerprints(&scope, &[uid].into_iter().collect()).await.unwrap();
+    assert!(prints.contains_key(&uid), "it is who it was");
+    let (deliver, mut delivered) = tokio::sync::mpsc::channel(4);
+    store.fetch(&scope, &[uid].into_iter().collect(), deliver).await.unwrap();
+    let fetched = delivered.recv().await;
+    assert!(matches!(fetched, Some(Fetched::Unreadable { .. })), "{fetched:?}");
+    drop(store);
+    let mut store = ground.open().await;
+    let after = see(&mut store, "INBOX", Some(Checkpoint::from(before))).await;
+    assert_eq!(after.silence, Silence::Unchanged { vanished: UidSet::new() });
+    assert_eq!(after.status, before);
+}
+
+#[tokio::test]
+async fn a_move_that_fails_in_the_middle_tells_what_has_moved() {
+    let ground = Ground::new();
+    let mut store = ground.open().await;
+    store.create(&name("Work")).await.unwrap();
+    let plain = put(&mut store, "INBOX", "one", "").await;
+    let marked = put(&mut store, "INBOX", "two", "todo").await;
+    // Somebody holds the lock without which the second one cannot have its letter.
+    fs::write(ground.path("Work").join("dovecot-keywords"), "0 $Junk\n").unwrap();
+    fs::write(ground.path("Work").join("dovecot-keywords.lock"), "").unwrap();
+    let (from, to) = (scope_of(&mut store, "INBOX").await, scope_of(&mut store, "Work").await);
+    let relocated = store.relocate(&from, &[plain, marked].into_iter().collect(), &to).await.unwrap();
+    assert_eq!(relocated.at.keys().copied().collect::<Vec<_>>(), [plain]);
+    assert_eq!(relocated.gone, UidSet::from_iter([plain]));
+    assert_eq!(relocated.refused, UidSet::from_iter([marked]));
+    let [inbox, work] = [see(&mut store, "INBOX", None).await, see(&mut store, "Work", None).await];
+    assert_eq!(inbox.messages.keys().collect::<Vec<_>>(), [marked]);
+    assert_eq!(work.messages.keys().collect::<Vec<_>>(), relocated.at.values().copied().collect::<Vec<_>>());
 }

@@ -30,6 +30,18 @@ enum Attempt<T> {
     Overtaken,
 }
 
+/// The way of messages from one mailbox to another one.
+struct Way {
+    source: Mailbox,
+    source_folders: Folders,
+    target: Mailbox,
+    target_folders: Folders,
+    /// What has still to go.
+    open: UidSet,
+    /// What has gone, by what its UID was.
+    moved: Vec<(Uid, Arrival)>,
+}
+
 impl Tree {
     /// Changes flags.
     pub(super) fn store_flags(
@@ -185,38 +197,27 @@ impl Tree {
         Ok(Expunged::AllBut(kept.union(&open)))
     }
 
-    /// Moves messages into another mailbox of the tree.
+    /// Moves messages into another mailbox of the tree. Where that fails in the middle, what has moved is told: nobody would
+    /// find it where it is now before he copies it there once more.
     pub(super) fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
-        let mut relocated = Relocated::default();
         let (source, source_folders) = self.scoped(from)?;
-        let (mut target, mut target_folders) = self.scoped(to)?;
+        let (target, target_folders) = self.scoped(to)?;
+        let open = source.given_out(uids);
+        let mut way = Way { source, source_folders, target, target_folders, open, moved: Vec::new() };
+        let carried = self.carry_all(&mut way);
         let told = |errno| fault::of_mailbox(errno, &to.name, "written to");
-        let mut open = source.given_out(uids);
-        let mut moved: Vec<(Uid, Arrival)> = Vec::new();
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.refreshed(&from.name, Depth::Afresh)?;
+        let synced = [&way.target_folders, &way.source_folders]
+            .into_iter()
+            .try_for_each(|folders| folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told));
+        if let Err(error) = carried.and(synced) {
+            if way.moved.is_empty() {
+                return Err(error);
             }
-            let mut overtaken = UidSet::new();
-            for (uid, filed) in self.index.messages(source.key, &open)? {
-                let flags = flags_of(&filed.info, &source.letters, &filed.keywords);
-                self.give_letters(&mut target, &target_folders, &flags).map_err(told)?;
-                let written = written(&flags, &without_keyword_letters(&filed.info, &source), &target.letters);
-                match self.carry(&source_folders, &mut target_folders, &filed, written).map_err(told)? {
-                    Attempt::Done(arrival) => moved.push((uid, arrival)),
-                    Attempt::Overtaken => drop(overtaken.insert(uid)),
-                }
-            }
-            open = overtaken;
-            if open.is_empty() {
-                break;
-            }
+            tracing::warn!("not everything was moved from \"{}\" to \"{}\": {error}", from.name, to.name);
         }
-        relocated.refused = open;
-        target_folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
-        source_folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
-        if !moved.is_empty() {
-            let (from, to) = (source.key, target.key);
+        let mut relocated = Relocated { refused: way.open, ..Relocated::default() };
+        if !way.moved.is_empty() {
+            let (from, to, moved) = (way.source.key, way.target.key, way.moved);
             relocated.at = self.index.change(|change| {
                 let (gone, here) = (change.next_modseq(from)?, change.next_modseq(to)?);
                 moved
@@ -230,6 +231,35 @@ impl Tree {
         }
         relocated.gone = relocated.at.keys().copied().collect();
         Ok(relocated)
+    }
+
+    fn carry_all(&mut self, way: &mut Way) -> Result<(), Error> {
+        let Way { source, source_folders, target, target_folders, open, moved } = way;
+        let (from, to) = (source.name.clone(), target.name.clone());
+        let told = |errno| fault::of_mailbox(errno, &to, "written to");
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.refreshed(&from, Depth::Afresh)?;
+            }
+            let known = self.index.messages(source.key, open)?;
+            *open = known.keys().copied().collect();
+            for (uid, filed) in known {
+                let flags = flags_of(&filed.info, &source.letters, &filed.keywords);
+                self.give_letters(target, target_folders, &flags).map_err(told)?;
+                let written = written(&flags, &without_keyword_letters(&filed.info, source), &target.letters);
+                match self.carry(source_folders, target_folders, &filed, written).map_err(told)? {
+                    Attempt::Done(arrival) => {
+                        open.remove(uid);
+                        moved.push((uid, arrival));
+                    }
+                    Attempt::Overtaken => {}
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Puts one file into another mailbox.

@@ -206,7 +206,9 @@ pub(super) fn likeness(
     stamp: &FileStamp,
     read: impl FnOnce() -> Result<Option<Print>, Errno>,
 ) -> Result<Likeness, Errno> {
-    if *stamp == filed.stamp {
+    // A power cut or a full disk leaves files without contents; nobody writes such a message. It is damaged, and not gone
+    // in favour of another one: the other side may hold the last good copy.
+    if *stamp == filed.stamp || stamp.size == 0 {
         return Ok(Likeness::Same);
     }
     if stamp.size != filed.stamp.size {

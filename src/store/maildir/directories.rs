@@ -29,14 +29,15 @@ impl Tree {
             directory = open_directory(&directory, level)?;
         }
         if self.names.layout == Layout::MaildirPlusPlus && place.levels.iter().next().is_some() {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             openat(&directory, FOLDER_MARK, flags, Mode::RUSR | Mode::WUSR)?;
         }
         ["tmp", "new", "cur"].into_iter().try_for_each(|name| make_directory(&directory, name))?;
         self.sync_directory(&directory)
     }
 
-    /// Removes these files of a mailbox and the directories that held them. `NOTEMPTY` where anything else is in them.
+    /// Removes these files of a mailbox and the directories that held them: what is left is no mailbox. `NOTEMPTY` where
+    /// anything else is in them.
     pub(super) fn unmake(&self, place: &Place, files: &[(Folder, Vec<u8>)]) -> Result<(), Errno> {
         let home = match self.home(place) {
             Err(Errno::NOENT) => return Ok(()),
@@ -52,25 +53,32 @@ impl Tree {
                 Some(Err(error)) => return Err(error),
             }
         }
-        // What is in `tmp` is no message yet, nor what begins with a dot.
-        if let Ok(tmp) = open_directory(&home, "tmp") {
-            clear(&tmp, |_| true)?;
-        }
+        // What begins with a dot is no message.
         for folder in [Folder::New, Folder::Cur] {
             folders.get(folder).map_or(Ok(()), |directory| clear(directory, |name| name.starts_with(b".")))?;
         }
         drop(folders);
-        for name in ["new", "cur", "tmp"] {
+        for name in ["new", "cur"] {
             match unlinkat(&home, name, AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error),
             }
         }
-        clear(&home, |name| BELONGINGS.iter().any(|own| name.starts_with(own.as_bytes())))?;
-        self.sync_directory(&home)?;
+        self.sync_directory(&home)
+    }
+
+    /// Removes what is left of a mailbox that is none any more, as far as it is nobody else's. Only then is its directory
+    /// empty, which could as well mean that its disk is not mounted: nobody may remember the mailbox by then.
+    pub(super) fn tidy(&self, place: &Place) {
+        let Ok(home) = self.home(place) else { return };
+        if let Ok(tmp) = open_directory(&home, "tmp") {
+            // It is no message yet.
+            clear(&tmp, |_| true).ok();
+        }
+        unlinkat(&home, "tmp", AtFlags::REMOVEDIR).ok();
+        clear(&home, |name| BELONGINGS.iter().any(|own| name.starts_with(own.as_bytes()))).ok();
         drop(home);
         self.prune(place);
-        Ok(())
     }
 
     /// Moves a directory; what stands there already and is no mailbox takes up what is in it.

@@ -206,6 +206,7 @@ impl Tree {
             errno => fault::of_system(errno, Reach::Mailbox, format_args!("the mailbox \"{name}\" cannot be deleted")),
         })?;
         self.index.change(|change| change.forget_mailbox(mailbox.key))?;
+        self.tidy(&place);
         Ok(())
     }
 
