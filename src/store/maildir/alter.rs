@@ -85,7 +85,7 @@ impl Tree {
             }
             stored.extend(open.iter().map(|uid| (uid, Stored::Modified)));
         }
-        folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told)?;
         self.file_altered(&mailbox, &mut altered)?;
         Ok(stored)
     }
@@ -175,7 +175,7 @@ impl Tree {
                 break;
             }
         }
-        folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told)?;
         if !gone.is_empty() {
             self.index.change(|change| {
                 let modseq = change.next_modseq(mailbox.key)?;
@@ -213,8 +213,8 @@ impl Tree {
             }
         }
         relocated.refused = open;
-        target_folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
-        source_folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        target_folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        source_folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told)?;
         if !moved.is_empty() {
             let (from, to) = (source.key, target.key);
             relocated.at = self.index.change(|change| {

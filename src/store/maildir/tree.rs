@@ -28,6 +28,8 @@ pub(super) struct Tree {
     pub(super) fresh_names: FreshNames,
     /// The mailboxes whose directories this session has read.
     pub(super) read: HashSet<Key>,
+    /// The mailboxes in whose `tmp` this session has looked for what killed runs have left.
+    pub(super) swept: HashSet<Key>,
     /// Where it is, for messages.
     pub(super) path: PathBuf,
     /// `None` where there is none yet, and it is only looked at.
@@ -53,6 +55,7 @@ impl Tree {
             durability: endpoint.durability,
             fresh_names: FreshNames::new(std::process::id(), rustix::system::uname().nodename().to_bytes()),
             read: HashSet::new(),
+            swept: HashSet::new(),
             path: endpoint.path.clone(),
             root,
             inbox,
