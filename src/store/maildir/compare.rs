@@ -77,23 +77,26 @@ pub(super) fn compare(
     folders: &Folders,
     pass: &Pass,
 ) -> Result<Findings, Stop> {
-    let files = files_of(index, mailbox, pass)?;
-    let mut files = files.into_iter().peekable();
+    let mut files = files_of(index, mailbox, pass)?.peekable();
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
     let mut new: Vec<Keyed<'_>> = Vec::new();
     let relettered = mailbox.letters != *letters;
-    index.each_by_name(mailbox.key, |filed| {
-        while let Some(file) = files.next_if(|(key, _)| **key < *filed.unique_name) {
+    index.each_by_name(mailbox.key, |row| {
+        while let Some(file) = files.next_if(|(key, _)| **key < *row.unique_name) {
             new.push(file);
         }
-        let Some((_, listed)) = files.next_if(|(key, _)| **key == *filed.unique_name) else {
-            return findings.missing.push(filed.uid);
+        let Some((_, listed)) = files.next_if(|(key, _)| **key == *row.unique_name) else {
+            findings.missing.push(row.uid()?);
+            return Ok(());
         };
-        if listed.inode != filed.stamp.inode {
-            return suspects.push((filed, listed));
+        if listed.inode != row.inode {
+            suspects.push((row.filed()?, listed));
+        } else if relettered || (row.folder, row.info) != (listed.folder, listed.info()) {
+            let letters = relettered.then_some((&mailbox.letters, letters));
+            findings.renamed.extend(renamed(row.filed()?, &listed, letters));
         }
-        findings.renamed.extend(renamed(filed, &listed, relettered.then_some((&mailbox.letters, letters))));
+        Ok(())
     })?;
     new.extend(files);
     for (filed, listed) in suspects {
@@ -112,16 +115,13 @@ pub(super) fn compare(
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
 /// several files, the one that the index knows has the name, or else the first that was taken up.
-fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, database::Error> {
-    let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
-    let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
-    for group in pass.groups() {
-        match group.as_slice() {
-            [only] => files.push((Cow::Borrowed(only.unique), *only)),
-            _ => crowds.push(group),
-        }
-    }
-    for crowd in crowds {
+fn files_of<'a>(
+    index: &Index,
+    mailbox: &Mailbox,
+    pass: &'a Pass,
+) -> Result<impl Iterator<Item = Keyed<'a>>, database::Error> {
+    let mut crowded: Vec<Keyed<'a>> = Vec::new();
+    for crowd in pass.crowds() {
         let mut by_inode: BTreeMap<u64, Listed<'a>> = BTreeMap::new();
         for listed in crowd {
             // A move from `new` to `cur` by link(2) and unlink(2) shows both for a moment; what is in `cur` comes last.
@@ -137,11 +137,17 @@ fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<
                 true => Cow::Borrowed(unique),
                 false => Cow::Owned([unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat()),
             };
-            files.push((key, listed));
+            crowded.push((key, listed));
         }
     }
-    files.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(files)
+    crowded.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut singles = pass.singles().map(|listed| (Cow::Borrowed(listed.unique), listed)).peekable();
+    let mut crowded = crowded.into_iter().peekable();
+    Ok(std::iter::from_fn(move || match (singles.peek(), crowded.peek()) {
+        (Some((single, _)), Some((other, _))) if other < single => crowded.next(),
+        (None, _) => crowded.next(),
+        _ => singles.next(),
+    }))
 }
 
 /// A message as it stands now, if that is not how it stood.

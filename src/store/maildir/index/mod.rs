@@ -17,7 +17,7 @@ use super::flags::keyword_letters;
 use super::keywords::KeywordLetter;
 
 pub(super) use change::{Arrival, Change};
-pub(super) use row::{Filed, Key, Look, Mailbox, Print, Trust};
+pub(super) use row::{Filed, Key, Look, Mailbox, Print, Row, Trust};
 
 /// What makes a database an index.
 const SCHEMA: Schema = Schema {
@@ -103,12 +103,13 @@ impl Index {
     }
 
     /// Every message of a mailbox, in the order of its unique names.
-    pub(super) fn each_by_name(&self, key: Key, mut found: impl FnMut(Filed)) -> Result<(), database::Error> {
+    pub(super) fn each_by_name(
+        &self,
+        key: Key,
+        mut found: impl FnMut(Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), database::Error> {
         let sql = format!("SELECT {} FROM message WHERE mailbox = ?1 ORDER BY unique_name", row::FILED);
-        self.database.each(&sql, [key], |row| {
-            found(row::filed(row)?);
-            Ok(())
-        })
+        self.database.each(&sql, [key], |row| found(Row::of(row)?))
     }
 
     /// The message that is known by a name.
