@@ -190,3 +190,6 @@ impl Store for Maildir {
 
     async fn close(&mut self) {}
 }
+
+#[cfg(test)]
+mod cost;

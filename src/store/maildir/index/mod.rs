@@ -210,6 +210,12 @@ impl Index {
         Ok(subscriptions)
     }
 
+    /// How many rows were read since the index was opened.
+    #[cfg(test)]
+    pub(super) fn rows_read(&self) -> u64 {
+        self.database.rows_read()
+    }
+
     /// Makes a change in one transaction, which is on the disk when this returns.
     pub(super) fn change<T>(
         &mut self,
