@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use interimap::mail::Side::{Local, Remote};
-use interimap::mail::{Access, Both, Checkpoint, FlagSet, InternalDate, MailboxName, Observation, Silence, Uid, UidSet};
+use interimap::mail::{
+    Access, Both, Checkpoint, FlagSet, InternalDate, MailboxName, Observation, Silence, Uid, UidSet,
+};
 use interimap::store::maildir::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, Maildir, NameEncoding, open};
 use interimap::store::{Appended, Body, Fetched, Form, Message, Store, UidScope, Wanted};
 

@@ -97,7 +97,7 @@ impl Tree {
             }
             stored.extend(open.iter().map(|uid| (uid, Stored::Modified)));
         }
-        folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told)?;
         self.file_altered(&mailbox, &mut altered)?;
         Ok(stored)
     }
@@ -187,7 +187,7 @@ impl Tree {
                 break;
             }
         }
-        folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told)?;
         if !gone.is_empty() {
             self.index.change(|change| {
                 let modseq = change.next_modseq(mailbox.key)?;
@@ -208,7 +208,7 @@ impl Tree {
         let told = |errno| fault::of_mailbox(errno, &to.name, "written to");
         let synced = [&way.target_folders, &way.source_folders]
             .into_iter()
-            .try_for_each(|folders| folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told));
+            .try_for_each(|folders| folders.sync([Folder::New, Folder::Cur], self.durability).map_err(told));
         if let Err(error) = carried.and(synced) {
             if way.moved.is_empty() {
                 return Err(error);

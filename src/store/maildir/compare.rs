@@ -79,26 +79,29 @@ pub(super) fn compare(
     folders: &Folders,
     pass: &Pass,
 ) -> Result<Findings, Stop> {
-    let files = files_of(index, mailbox, folders, pass)?;
-    let mut files = files.into_iter().peekable();
+    let mut files = files_of(index, mailbox, folders, pass)?.peekable();
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
     let mut new: Vec<Keyed<'_>> = Vec::new();
     let relettered = (mailbox.letters != *letters).then_some((&mailbox.letters, letters));
-    index.each_by_name(mailbox.key, |filed| {
-        while let Some(file) = files.next_if(|(key, _)| **key < *filed.unique_name) {
+    index.each_by_name(mailbox.key, |row| {
+        while let Some(file) = files.next_if(|(key, _)| **key < *row.unique_name) {
             new.push(file);
         }
-        let Some((_, listed)) = files.next_if(|(key, _)| **key == *filed.unique_name) else {
+        let Some((_, listed)) = files.next_if(|(key, _)| **key == *row.unique_name) else {
+            let filed = row.filed()?;
+            findings.missing.push(filed.uid);
             if !filed.keywords.is_empty() {
                 findings.parted.push((filed.stamp, filed.keywords));
             }
-            return findings.missing.push(filed.uid);
+            return Ok(());
         };
-        if listed.inode != filed.stamp.inode {
-            return suspects.push((filed, listed));
+        if listed.inode != row.inode {
+            suspects.push((row.filed()?, listed));
+        } else if relettered.is_some() || (row.folder, row.info) != (listed.folder, listed.info()) {
+            findings.renamed.extend(renamed(row.filed()?, &listed, relettered));
         }
-        findings.renamed.extend(renamed(filed, &listed, relettered));
+        Ok(())
     })?;
     new.extend(files);
     for (filed, listed) in suspects {
@@ -117,16 +120,14 @@ pub(super) fn compare(
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
 /// several files, the one that the index knows has the name, or else the first that was taken up.
-fn files_of<'a>(index: &Index, mailbox: &Mailbox, folders: &Folders, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, Stop> {
-    let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
-    let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
-    for group in pass.groups() {
-        match group.as_slice() {
-            [only] => files.push((Cow::Borrowed(only.unique), *only)),
-            _ => crowds.push(group),
-        }
-    }
-    for crowd in crowds {
+fn files_of<'a>(
+    index: &Index,
+    mailbox: &Mailbox,
+    folders: &Folders,
+    pass: &'a Pass,
+) -> Result<impl Iterator<Item = Keyed<'a>>, Stop> {
+    let mut crowded: Vec<Keyed<'a>> = Vec::new();
+    for crowd in pass.crowds() {
         let mut by_inode: BTreeMap<u64, Listed<'a>> = BTreeMap::new();
         for listed in crowd {
             // Not every file system lists the inode that it tells of the file itself: some list the same for all.
@@ -144,11 +145,17 @@ fn files_of<'a>(index: &Index, mailbox: &Mailbox, folders: &Folders, pass: &'a P
                 true => Cow::Borrowed(unique),
                 false => Cow::Owned([unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat()),
             };
-            files.push((key, listed));
+            crowded.push((key, listed));
         }
     }
-    files.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(files)
+    crowded.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut singles = pass.singles().map(|listed| (Cow::Borrowed(listed.unique), listed)).peekable();
+    let mut crowded = crowded.into_iter().peekable();
+    Ok(std::iter::from_fn(move || match (singles.peek(), crowded.peek()) {
+        (Some((single, _)), Some((other, _))) if other < single => crowded.next(),
+        (None, _) => crowded.next(),
+        _ => singles.next(),
+    }))
 }
 
 /// A message as it stands now, if that is not how it stood.

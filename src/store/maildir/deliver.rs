@@ -1,5 +1,6 @@
 //! Delivers messages: written and synced in `tmp`, then given their names, and only then told to the index.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -53,7 +54,9 @@ impl Tree {
         let all: FlagSet = messages.iter().flat_map(|message| message.flags.iter()).collect();
         self.give_letters(&mut mailbox, &folders, &all).map_err(told)?;
         let tmp = folders.tmp().map_err(told)?;
-        sweep(&tmp);
+        if self.swept.insert(mailbox.key) {
+            sweep(&tmp);
+        }
         let mut fates: Vec<Fate> = Vec::with_capacity(messages.len());
         for message in messages {
             fates.push(match self.draft(&mailbox, &tmp, message) {
@@ -64,14 +67,18 @@ impl Tree {
         if self.durability == Durability::Synced {
             sync_all(&mut fates, &tmp);
         }
+        let mut filled = BTreeSet::new();
         for fate in &mut fates {
             let Fate::Drafted(draft) = fate else { continue };
-            if let Err(errno) = give_name(&mut folders, &tmp, draft) {
-                unlinkat(&tmp, draft.temporary.as_str(), AtFlags::empty()).ok();
-                *fate = Fate::Refused(fault::of_system(errno, Reach::Message, "a message cannot be delivered"));
+            match give_name(&mut folders, &tmp, draft) {
+                Ok(()) => drop(filled.insert(draft.arrival.folder)),
+                Err(errno) => {
+                    unlinkat(&tmp, draft.temporary.as_str(), AtFlags::empty()).ok();
+                    *fate = Fate::Refused(fault::of_system(errno, Reach::Message, "a message cannot be delivered"));
+                }
             }
         }
-        folders.sync(&[Folder::New, Folder::Cur], self.durability).map_err(told)?;
+        folders.sync(filled, self.durability).map_err(told)?;
         let key = mailbox.key;
         let appended = self.index.change(|change| {
             let modseq = change.next_modseq(key)?;

@@ -86,11 +86,11 @@ impl Folders {
     }
 
     /// Makes the names in these directories survive a power cut.
-    pub(super) fn sync(&self, folders: &[Folder], durability: Durability) -> Result<(), Errno> {
+    pub(super) fn sync(&self, folders: impl IntoIterator<Item = Folder>, durability: Durability) -> Result<(), Errno> {
         if durability == Durability::Unsynced {
             return Ok(());
         }
-        folders.iter().filter_map(|folder| self.get(*folder)).try_for_each(fsync)
+        folders.into_iter().filter_map(|folder| self.get(folder)).try_for_each(fsync)
     }
 }
 

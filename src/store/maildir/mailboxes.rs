@@ -197,7 +197,10 @@ impl Tree {
         let place = self.place_of(name)?;
         let Some(mailbox) = self.index.mailbox(name)? else { return Ok(()) };
         let mut files = Vec::new();
-        self.index.each_by_name(mailbox.key, |filed| files.push((filed.folder, filed.file_name())))?;
+        self.index.each_by_name(mailbox.key, |row| {
+            files.push((row.folder, row.file_name()));
+            Ok(())
+        })?;
         self.unmake(&place, &files).map_err(|errno| match errno {
             rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST => {
                 let text = format!("\"{name}\" cannot be deleted: something has arrived in it meanwhile");

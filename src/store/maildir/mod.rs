@@ -200,3 +200,6 @@ impl Store for Maildir {
 
     async fn close(&mut self) {}
 }
+
+#[cfg(test)]
+mod cost;

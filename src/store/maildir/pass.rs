@@ -80,15 +80,19 @@ impl Pass {
         self.names.extend_from_slice(name);
     }
 
-    /// The files in groups that share a unique name, in the order of that name.
-    pub(super) fn groups(&self) -> impl Iterator<Item = Vec<Listed<'_>>> + '_ {
-        let same = |one: &Entry, other: &Entry| one.unique_in(&self.names) == other.unique_in(&self.names);
-        self.entries.chunk_by(same).map(|group| group.iter().map(|entry| entry.listed_in(&self.names)).collect())
+    /// The files that share their unique name with no other, in the order of that name.
+    pub(super) fn singles(&self) -> impl Iterator<Item = Listed<'_>> + '_ {
+        self.groups().filter(|group| group.len() == 1).flatten().map(|entry| entry.listed_in(&self.names))
     }
 
-    /// How many names there are.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// Those that do not, in groups.
+    pub(super) fn crowds(&self) -> impl Iterator<Item = Vec<Listed<'_>>> + '_ {
+        let crowds = self.groups().filter(|group| group.len() > 1);
+        crowds.map(|group| group.iter().map(|entry| entry.listed_in(&self.names)).collect())
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &[Entry]> + '_ {
+        self.entries.chunk_by(|one, other| one.unique_in(&self.names) == other.unique_in(&self.names))
     }
 
     /// The unique names, in order.

@@ -31,6 +31,8 @@ pub(super) struct Tree {
     pub(super) read: HashSet<Key>,
     /// The keywords, in the index alone, of files that have left their mailboxes in this session.
     pub(super) parted: HashMap<FileStamp, FlagSet>,
+    /// The mailboxes in whose `tmp` this session has looked for what killed runs have left.
+    pub(super) swept: HashSet<Key>,
     /// Where it is, for messages.
     pub(super) path: PathBuf,
     /// `None` where there is none yet, and it is only looked at.
@@ -62,6 +64,7 @@ impl Tree {
             fresh_names: FreshNames::new(std::process::id(), rustix::system::uname().nodename().to_bytes()),
             read: HashSet::new(),
             parted: HashMap::new(),
+            swept: HashSet::new(),
             path: endpoint.path.clone(),
             root,
             inbox,

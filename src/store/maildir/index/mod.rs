@@ -22,7 +22,7 @@ use super::stamp::FileStamp;
 
 pub(super) use change::{Arrival, Change};
 pub(super) use fresh::{fresh_identity, fresh_uid_validity};
-pub(super) use row::{Filed, Key, Look, Mailbox, Print, Trust};
+pub(super) use row::{Filed, Key, Look, Mailbox, Print, Row, Trust};
 
 /// What makes a database an index.
 const SCHEMA: Schema = Schema {
@@ -126,12 +126,13 @@ impl Index {
     }
 
     /// Every message of a mailbox, in the order of its unique names.
-    pub(super) fn each_by_name(&self, key: Key, mut found: impl FnMut(Filed)) -> Result<(), database::Error> {
+    pub(super) fn each_by_name(
+        &self,
+        key: Key,
+        mut found: impl FnMut(Row<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), database::Error> {
         let sql = format!("SELECT {} FROM message WHERE mailbox = ?1 ORDER BY unique_name", row::FILED);
-        self.database.each(&sql, [key], |row| {
-            found(row::filed(row)?);
-            Ok(())
-        })
+        self.database.each(&sql, [key], |row| found(Row::of(row)?))
     }
 
     /// The message that is known by a name.
@@ -237,6 +238,12 @@ impl Index {
             Ok(())
         })?;
         Ok(subscriptions)
+    }
+
+    /// How many rows were read since the index was opened.
+    #[cfg(test)]
+    pub(super) fn rows_read(&self) -> u64 {
+        self.database.rows_read()
     }
 
     /// Makes a change in one transaction, which is on the disk when this returns.

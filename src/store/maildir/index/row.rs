@@ -1,6 +1,5 @@
 //! What the index holds of a mailbox and of a message, and how that stands in columns.
 
-use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::database::columns::words;
@@ -70,6 +69,37 @@ pub(in super::super) struct Filed {
     pub(in super::super) modseq: ModSeq,
 }
 
+/// A message's row, read in place: most are as they were, and nothing is made of those.
+pub(in super::super) struct Row<'a> {
+    pub(in super::super) unique_name: &'a [u8],
+    pub(in super::super) folder: Folder,
+    pub(in super::super) info: &'a [u8],
+    pub(in super::super) inode: u64,
+    row: &'a rusqlite::Row<'a>,
+}
+
+impl Row<'_> {
+    pub(super) fn of<'a>(row: &'a rusqlite::Row<'a>) -> rusqlite::Result<Row<'a>> {
+        Ok(Row {
+            unique_name: row.get_ref(1)?.as_blob()?,
+            folder: row.get(2)?,
+            info: row.get_ref(3)?.as_blob()?,
+            inode: row.get::<_, i64>(5)?.cast_unsigned(),
+            row,
+        })
+    }
+
+    /// The name of the file.
+    pub(in super::super) fn file_name(&self) -> Vec<u8> {
+        file_name(self.unique_name, self.info)
+    }
+
+    /// All of it.
+    pub(in super::super) fn filed(&self) -> rusqlite::Result<Filed> {
+        filed(self.row)
+    }
+}
+
 /// Who a message is, as its file tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Print {
@@ -106,16 +136,20 @@ impl Mailbox {
 impl Filed {
     /// The name of the file.
     pub(in super::super) fn file_name(&self) -> Vec<u8> {
-        let unique = self.unique_name.split(|octet| *octet == 0).next().unwrap_or_default();
-        [unique, self.info.as_slice()].concat()
+        file_name(&self.unique_name, &self.info)
     }
+}
+
+fn file_name(unique_name: &[u8], info: &[u8]) -> Vec<u8> {
+    let unique = unique_name.split(|octet| *octet == 0).next().unwrap_or_default();
+    [unique, info].concat()
 }
 
 /// The columns that [`mailbox`] reads.
 pub(super) const MAILBOX: &str = "key, name, identity, uid_validity, uid_next, highest_modseq, messages,
      forgotten_modseq, keyword_letters, stamps, seen, trust";
 
-pub(super) fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
+pub(super) fn mailbox(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mailbox> {
     let messages: i64 = row.get(6)?;
     let status = MailboxStatus {
         uid_validity: row.get::<_, UidValidity>(3)?,
@@ -143,7 +177,7 @@ pub(super) fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
 pub(super) const FILED: &str = "uid, unique_name, folder, info, keywords, inode, file_size, mtime, internal_date,
      size, mark, form, header, modseq";
 
-pub(super) fn filed(row: &Row<'_>) -> rusqlite::Result<Filed> {
+pub(super) fn filed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Filed> {
     let print = match row.get::<_, Option<i64>>(9)? {
         Some(size) => Some(Print {
             size: size.cast_unsigned(),
