@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::mail::{Listed, Listing, MailboxId, MailboxKind, MailboxName, Subscription, UidValidity, Unnamable};
+use crate::mail::{Listed, Listing, MailboxId, MailboxKind, MailboxName, Subscription, UidValidity};
 use crate::store::{Cause, Error, Reach};
 
 use super::endpoint::Layout;
@@ -54,10 +54,6 @@ impl Tree {
             let listed = Listed { kind, subscription, special_use, id: None, status: None };
             listing.mailboxes.entry(name).or_insert(listed);
         }
-        for place in found.hidden {
-            let reason = "the permissions of its directory forbid to look into it".to_owned();
-            listing.unnamable.push(Unnamable { name: place.to_string(), reason });
-        }
         Ok(listing)
     }
 
@@ -102,10 +98,10 @@ impl Tree {
             place.is_ok_and(|place| found.hidden.iter().any(|hidden| place.is_within(hidden)))
         };
         let names: BTreeSet<&MailboxName> = known.iter().map(|mailbox| &mailbox.name).collect();
-        let missing: Vec<&Mailbox> = known
-            .iter()
-            .filter(|mailbox| !found.mailboxes.contains_key(&mailbox.name) && !lies_hidden(mailbox))
-            .collect();
+        // Nobody deletes INBOX: where it is missing, its disk may be.
+        let may_go = |mailbox: &&Mailbox| !mailbox.name.is_inbox() && !lies_hidden(mailbox);
+        let missing: Vec<&Mailbox> =
+            known.iter().filter(|mailbox| !found.mailboxes.contains_key(&mailbox.name)).filter(may_go).collect();
         let new: BTreeMap<&MailboxName, &Place> =
             found.mailboxes.iter().filter(|(name, _)| !names.contains(name)).collect();
         if missing.is_empty() && new.is_empty() {
