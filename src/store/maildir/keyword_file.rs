@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, fsync, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::mail::Keyword;
@@ -15,11 +15,14 @@ use super::endpoint::Durability;
 use super::folders::{Folders, KEYWORDS_FILE};
 use super::keywords::{KeywordLetter, Keywords};
 use super::measure::errno_of;
+use super::refresh::now;
 
 /// Larger files are not Dovecot's: 26 keywords take a few hundred octets.
 const LIMIT: u64 = 1 << 20;
 /// Who replaces the file writes here first, and nobody else may meanwhile.
 const LOCK: &str = "dovecot-keywords.lock";
+/// Nobody writes so small a file for as many seconds.
+const ABANDONED: i64 = 120;
 /// How often, and how long apart, it is tried to get the lock.
 const ATTEMPTS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -56,7 +59,7 @@ pub(super) fn add(
             table.add(keyword, borne);
         }
         if table == before {
-            unlinkat(&folders.home, LOCK, rustix::fs::AtFlags::empty())?;
+            unlinkat(&folders.home, LOCK, AtFlags::empty())?;
             return Ok(table);
         }
         file.write_all(&table.format()).map_err(errno_of)?;
@@ -67,7 +70,7 @@ pub(super) fn add(
         Ok(table)
     })();
     if written.is_err() {
-        unlinkat(&folders.home, LOCK, rustix::fs::AtFlags::empty()).ok();
+        unlinkat(&folders.home, LOCK, AtFlags::empty()).ok();
     }
     written
 }
@@ -78,6 +81,10 @@ fn lock(folders: &Folders) -> Result<File, Errno> {
     loop {
         match openat(&folders.home, LOCK, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => return Ok(File::from(file)),
+            Err(Errno::EXIST) if is_abandoned(folders) => match unlinkat(&folders.home, LOCK, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            },
             Err(Errno::EXIST) if attempt < ATTEMPTS => {
                 attempt += 1;
                 sleep(PAUSE);
@@ -86,4 +93,10 @@ fn lock(folders: &Folders) -> Result<File, Errno> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a lock is so old that whoever took it was killed with it.
+fn is_abandoned(folders: &Folders) -> bool {
+    statat(&folders.home, LOCK, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| now() / 1_000_000_000 - stat.st_mtime > ABANDONED)
 }
