@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::mail::{Fingerprint, MailboxName, Uid, UidSet};
-use crate::store::{Body, Error, Fetched, Message, Reach, UidScope};
+use crate::store::{Body, Cause, Error, Fetched, Message, Reach, UidScope};
 
 use super::compare::{Likeness, likeness, warn_of_rewriting};
 use super::fault;
@@ -42,10 +42,18 @@ impl Tree {
                 if deliver.is_closed() {
                     break;
                 }
-                let Some((filed, opened)) = self.open_message(&mailbox, &folders, filed)? else { continue };
-                let print = send(&mailbox, &filed, opened, deliver).map_err(|error| {
-                    fault::of_system(errno_of(error), Reach::Mailbox, format_args!("message {uid} cannot be read"))
-                })?;
+                let (filed, opened) = match self.open_message(&mailbox, &folders, filed) {
+                    Ok(Some(found)) => found,
+                    Ok(None) => continue,
+                    // One file that others have made theirs does not keep the rest.
+                    Err(error) if error.cause == Cause::NoPermission => {
+                        deliver.blocking_send(Fetched::Unreadable { uid, reason: error.text }).ok();
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                let print = send(&mailbox, &filed, opened, deliver)
+                    .map_err(|error| cannot_be_read(errno_of(error), &mailbox.name, &filed))?;
                 prints.extend(print.filter(|_| filed.print.is_none()).map(|print| (uid, print)));
             }
             self.remember_prints(mailbox.key, &prints)?;
@@ -69,7 +77,8 @@ impl Tree {
                 let print = match filed.print {
                     Some(print) => print,
                     None => {
-                        let print = measured(opened.file).map_err(|errno| cannot_be_read(errno, &scope.name, uid))?;
+                        let print =
+                            measured(opened.file).map_err(|errno| cannot_be_read(errno, &scope.name, &filed))?;
                         prints.push((uid, print));
                         print
                     }
@@ -103,13 +112,13 @@ impl Tree {
         let (key, name, uid) = (mailbox.key, &mailbox.name, filed.uid);
         for _ in 0..ATTEMPTS {
             let opened = open_file(folders, filed.folder, &filed.file_name());
-            if let Some(opened) = opened.map_err(|errno| cannot_be_read(errno, name, uid))? {
+            if let Some(opened) = opened.map_err(|errno| cannot_be_read(errno, name, &filed))? {
                 let print = || measured(opened.file.try_clone().map_err(errno_of)?).map(Some);
                 let likeness = likeness(&filed, &opened.stamp, print);
-                match likeness.map_err(|errno| cannot_be_read(errno, name, uid))? {
+                match likeness.map_err(|errno| cannot_be_read(errno, name, &filed))? {
                     Likeness::Same => return Ok(Some((filed, opened))),
                     Likeness::Restamped => {
-                        (&opened.file).rewind().map_err(|error| cannot_be_read(errno_of(error), name, uid))?;
+                        (&opened.file).rewind().map_err(|error| cannot_be_read(errno_of(error), name, &filed))?;
                         self.index.change(|change| change.set_stamp(key, uid, &opened.stamp))?;
                         return Ok(Some((filed, opened)));
                     }
@@ -232,8 +241,14 @@ impl Wire {
     }
 }
 
-fn cannot_be_read(errno: rustix::io::Errno, name: &MailboxName, uid: Uid) -> Error {
-    fault::of_system(errno, Reach::Mailbox, format_args!("message {uid} of \"{name}\" cannot be read"))
+fn cannot_be_read(errno: rustix::io::Errno, name: &MailboxName, filed: &Filed) -> Error {
+    let (folder, file) = (filed.folder.as_str(), filed.file_name());
+    let file = String::from_utf8_lossy(&file);
+    fault::of_system(
+        errno,
+        Reach::Mailbox,
+        format_args!("the file {folder}/{} of \"{name}\" cannot be read", file.escape_debug()),
+    )
 }
 
 /// A set in parts of a bounded number of members.
