@@ -1,7 +1,7 @@
 //! Holds what directories list against what the index says, and finds out what became of each message.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
@@ -111,13 +111,14 @@ pub(super) fn compare(
 }
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
-/// several files, the one that the index knows has the name, or else the first that was taken up.
+/// several files, each is known by what it was known by, whatever its flags are, and one of the others by the name alone.
 fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<Keyed<'a>>, database::Error> {
     let mut files: Vec<Keyed<'a>> = Vec::with_capacity(pass.len());
     let mut crowds: Vec<Vec<Listed<'a>>> = Vec::new();
+    let mut shared = index.shared_names(mailbox.key)?;
     for group in pass.groups() {
         match group.as_slice() {
-            [only] => files.push((Cow::Borrowed(only.unique), *only)),
+            [only] if !shared.contains_key(only.unique) => files.push((Cow::Borrowed(only.unique), *only)),
             _ => crowds.push(group),
         }
     }
@@ -130,14 +131,17 @@ fn files_of<'a>(index: &Index, mailbox: &Mailbox, pass: &'a Pass) -> Result<Vec<
         let mut distinct: Vec<Listed<'a>> = by_inode.into_values().collect();
         distinct.sort_by_key(|listed| (std::cmp::Reverse(listed.folder), listed.name));
         let Some(unique) = distinct.first().map(|listed| listed.unique) else { continue };
-        let known = index.message_named(mailbox.key, unique)?.map(|filed| filed.stamp.inode);
-        let owner = distinct.iter().position(|listed| Some(listed.inode) == known).unwrap_or(0);
-        for (at, listed) in distinct.into_iter().enumerate() {
-            let key = match at == owner {
-                true => Cow::Borrowed(unique),
-                false => Cow::Owned([unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat()),
-            };
-            files.push((key, listed));
+        let mut known = shared.remove(unique).unwrap_or_default();
+        known.extend(index.message_named(mailbox.key, unique)?.map(|filed| (filed.stamp.inode, filed.unique_name)));
+        let mut taken: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let (seen, unseen): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|it| known.contains_key(&it.inode));
+        for listed in seen.into_iter().chain(unseen) {
+            let told_apart = [unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat();
+            let by_number = [told_apart.as_slice(), b"\0", listed.inode.to_string().as_bytes()].concat();
+            let mut keys = known.remove(&listed.inode).into_iter().chain([unique.to_vec(), told_apart, by_number]);
+            let Some(key) = keys.find(|key| !taken.contains(key)) else { continue };
+            taken.insert(key.clone());
+            files.push((Cow::Owned(key), listed));
         }
     }
     files.sort_by(|(a, _), (b, _)| a.cmp(b));
