@@ -7,6 +7,7 @@
 mod support;
 
 mod adopt;
+mod faults;
 mod fixtures;
 mod index;
 mod kill;
