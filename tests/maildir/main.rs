@@ -9,6 +9,7 @@ mod support;
 mod adopt;
 mod faults;
 mod fixtures;
+mod hostile;
 mod index;
 mod kill;
 mod two_way;
