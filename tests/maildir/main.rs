@@ -12,4 +12,5 @@ mod fixtures;
 mod hostile;
 mod index;
 mod kill;
+mod programs;
 mod two_way;
