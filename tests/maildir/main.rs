@@ -7,6 +7,7 @@
 mod support;
 
 mod adopt;
+mod beside;
 mod faults;
 mod fixtures;
 mod hostile;
