@@ -46,6 +46,9 @@ CREATE INDEX message_modseq ON message (mailbox, modseq);
 -- Files that go to another mailbox keep the keywords that are known here alone.
 CREATE INDEX message_keywords ON message (inode) WHERE keywords <> '';
 
+-- Few files share a unique name; where some do, the others are looked for.
+CREATE INDEX message_shared_name ON message (mailbox) WHERE instr(unique_name, x'00') > 0;
+
 -- A message that is gone, for those who knew it (RFC 7162 §3.2.10).
 CREATE TABLE expunged (
     mailbox INTEGER NOT NULL REFERENCES mailbox (key) ON DELETE CASCADE,

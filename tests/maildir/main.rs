@@ -7,8 +7,12 @@
 mod support;
 
 mod adopt;
+mod beside;
+mod faults;
 mod fixtures;
+mod hostile;
 mod index;
 mod kill;
+mod programs;
 mod review;
 mod two_way;

@@ -2,6 +2,7 @@
 //! Maildirs may stand for a server; nothing passes the proxy before it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -13,9 +14,11 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use interimap::mail::{Both, Side};
+use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use super::dovecot::{Dovecot, Options, PASSWORD, USER};
+use super::host::MailAccount;
 use super::imap::Client;
 use super::kind::{Kind, Server};
 use super::mail::Made;
@@ -51,6 +54,10 @@ pub(crate) struct Bed {
     pub(crate) settings: String,
     /// The user on both servers.
     pub(crate) user: &'static str,
+    /// The command line that starts the program.
+    pub(crate) program: Vec<OsString>,
+    /// The directory that the program keeps its state in.
+    pub(crate) state: PathBuf,
     /// What each server announces, once that was asked.
     announced: Both<OnceLock<BTreeSet<String>>>,
     directory: TempDir,
@@ -110,7 +117,9 @@ impl Bed {
             None => Link::Proxy,
         });
         let announced = Both::from_fn(|_| OnceLock::new());
-        let bed = Bed { servers, proxies, links, settings: String::new(), user: USER, announced, directory };
+        let (settings, program) = (String::new(), vec![env!("CARGO_BIN_EXE_interimap").into()]);
+        let state = directory.path().to_owned();
+        let bed = Bed { servers, proxies, links, settings, user: USER, program, state, announced, directory };
         // The user's home is made when somebody first asks for it, and the program may be the first.
         for side in Side::BOTH {
             drop(bed.editor(side));
@@ -191,14 +200,13 @@ impl Bed {
 
     /// The database of the account.
     pub(crate) fn database(&self) -> PathBuf {
-        self.directory.path().join("state.db")
+        self.state.join("state.db")
     }
 
     /// The files of the index of a tree of Maildirs. There must be some: a run makes them.
     pub(crate) fn index(&self, side: Side) -> Vec<PathBuf> {
         let name = format!("state.db.{side}-index");
-        let mut files: Vec<_> =
-            fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = fs::read_dir(&self.state).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with(&name));
         assert!(!files.is_empty(), "there is no {name}");
         files
@@ -221,13 +229,13 @@ impl Bed {
         self.lose_index(side);
         for entry in fs::read_dir(directory).unwrap() {
             let kept = entry.unwrap();
-            fs::copy(kept.path(), self.directory.path().join(kept.file_name())).unwrap();
+            fs::copy(kept.path(), self.state.join(kept.file_name())).unwrap();
         }
     }
 
     /// Forgets all that the program remembers.
     pub(crate) fn lose_state(&self) {
-        for entry in fs::read_dir(self.directory.path()).unwrap() {
+        for entry in fs::read_dir(&self.state).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().unwrap().to_string_lossy().starts_with("state.db") {
                 fs::remove_file(path).unwrap();
@@ -347,6 +355,32 @@ impl Bed {
         peak
     }
 
+    /// Takes from the program the right of root to do what the permissions of files forbid. Others have no such right.
+    pub(crate) fn bind_by_permissions(&mut self) {
+        if geteuid().is_root() {
+            let without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"].map(OsString::from);
+            self.program.splice(0..0, without);
+        }
+    }
+
+    /// Lets the program run as the account that mail belongs to, and gives that what the program needs.
+    pub(crate) fn run_as_the_mail_account(&mut self) {
+        let account = MailAccount::ours();
+        if !account.is_other {
+            return;
+        }
+        // Where the program was built, that account may not go.
+        let program = self.directory.path().join("interimap");
+        fs::copy(&self.program[0], &program).unwrap();
+        fs::write(self.directory.path().join("interimap.toml"), "").unwrap();
+        for path in [self.directory.path().to_owned(), self.directory.path().join("interimap.toml"), program.clone()] {
+            account.give(&path);
+        }
+        let (uid, gid) = (format!("--reuid={}", account.uid), format!("--regid={}", account.gid));
+        self.program = ["setpriv", &uid, &gid, "--clear-groups", "--"].map(OsString::from).into();
+        self.program.push(program.into());
+    }
+
     /// Replaces all mail of a side by what `directory` holds, or puts a copy of it there if there is no such directory.
     /// The server is down meanwhile.
     pub(crate) fn back_up(&mut self, side: Side, directory: &Path) {
@@ -387,7 +421,8 @@ impl Bed {
         fs::write(&configuration, self.configuration()).unwrap();
         // It holds a password, so it must be nobody else's business.
         fs::set_permissions(&configuration, Permissions::from_mode(0o600)).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_interimap"))
+        let mut child = Command::new(&self.program[0])
+            .args(&self.program[1..])
             .args(arguments)
             .arg("--config")
             .arg(&configuration)

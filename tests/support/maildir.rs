@@ -52,7 +52,12 @@ pub(crate) struct Watch {
 impl Tree {
     /// A tree that holds an empty INBOX and files that are nobody's mail.
     pub(crate) fn plant(layout: Layout) -> Tree {
-        let tree = Tree { directory: tempfile::tempdir().unwrap(), layout, programs: AtomicU64::new(0) };
+        Tree::plant_in(&std::env::temp_dir(), layout)
+    }
+
+    /// The same in a directory.
+    pub(crate) fn plant_in(place: &Path, layout: Layout) -> Tree {
+        let tree = Tree { directory: tempfile::tempdir_in(place).unwrap(), layout, programs: AtomicU64::new(0) };
         fs::create_dir(tree.root()).unwrap();
         tree.program().create("INBOX");
         foreign::sprinkle(&tree.root(), &tree.path("INBOX"));
@@ -95,8 +100,7 @@ impl Tree {
 
     /// All that it holds, as far as files tell. Nobody may work on it meanwhile.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let mailboxes = self.mailboxes().into_iter().map(|(name, path)| (name, mailbox(&path)));
-        Snapshot { mailboxes: mailboxes.collect() }
+        snapshot_of(&self.root(), self.layout)
     }
 
     /// What has become of the files that are nobody's mail: a line for each that is not as it was.
@@ -200,6 +204,12 @@ fn visit(directory: &Path, seen: &mut impl FnMut(&Path, &Metadata)) {
             seen(&path, &about);
         }
     }
+}
+
+/// All that a tree holds that lies there, as far as files tell. Nobody may work on it meanwhile.
+pub(crate) fn snapshot_of(root: &Path, layout: Layout) -> Snapshot {
+    let mailboxes = names::mailboxes(root, layout).into_iter().map(|(name, path)| (name, mailbox(&path)));
+    Snapshot { mailboxes: mailboxes.collect() }
 }
 
 /// All that a mailbox holds.

@@ -4,6 +4,7 @@ pub(crate) mod bed;
 pub(crate) mod certificate;
 pub(crate) mod courier;
 pub(crate) mod cyrus;
+pub(crate) mod disk;
 pub(crate) mod dovecot;
 pub(crate) mod editor;
 pub(crate) mod host;

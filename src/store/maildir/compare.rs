@@ -1,7 +1,7 @@
 //! Holds what directories list against what the index says, and finds out what became of each message.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
@@ -119,7 +119,7 @@ pub(super) fn compare(
 }
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of
-/// several files, the one that the index knows has the name, or else the first that was taken up.
+/// several files, each is known by what it was known by, whatever its flags are, and one of the others by the name alone.
 fn files_of<'a>(
     index: &Index,
     mailbox: &Mailbox,
@@ -127,7 +127,12 @@ fn files_of<'a>(
     pass: &'a Pass,
 ) -> Result<impl Iterator<Item = Keyed<'a>>, Stop> {
     let mut crowded: Vec<Keyed<'a>> = Vec::new();
-    for crowd in pass.crowds() {
+    let mut shared = index.shared_names(mailbox.key)?;
+    // Of files that shared a name, one may be left.
+    let left: HashSet<&[u8]> =
+        pass.singles().map(|listed| listed.unique).filter(|unique| shared.contains_key(*unique)).collect();
+    let alone = pass.singles().filter(|listed| left.contains(listed.unique)).map(|listed| vec![listed]);
+    for crowd in pass.crowds().chain(alone) {
         let mut by_inode: BTreeMap<u64, Listed<'a>> = BTreeMap::new();
         for listed in crowd {
             // Not every file system lists the inode that it tells of the file itself: some list the same for all.
@@ -138,18 +143,22 @@ fn files_of<'a>(
         let mut distinct: Vec<Listed<'a>> = by_inode.into_values().collect();
         distinct.sort_by_key(|listed| (std::cmp::Reverse(listed.folder), listed.name));
         let Some(unique) = distinct.first().map(|listed| listed.unique) else { continue };
-        let known = index.message_named(mailbox.key, unique)?.map(|filed| filed.stamp.inode);
-        let owner = distinct.iter().position(|listed| Some(listed.inode) == known).unwrap_or(0);
-        for (at, listed) in distinct.into_iter().enumerate() {
-            let key = match at == owner {
-                true => Cow::Borrowed(unique),
-                false => Cow::Owned([unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat()),
-            };
-            crowded.push((key, listed));
+        let mut known = shared.remove(unique).unwrap_or_default();
+        known.extend(index.message_named(mailbox.key, unique)?.map(|filed| (filed.stamp.inode, filed.unique_name)));
+        let mut taken: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let (seen, unseen): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|it| known.contains_key(&it.inode));
+        for listed in seen.into_iter().chain(unseen) {
+            let told_apart = [unique, b"\0", listed.folder.as_str().as_bytes(), listed.info()].concat();
+            let by_number = [told_apart.as_slice(), b"\0", listed.inode.to_string().as_bytes()].concat();
+            let mut keys = known.remove(&listed.inode).into_iter().chain([unique.to_vec(), told_apart, by_number]);
+            let Some(key) = keys.find(|key| !taken.contains(key)) else { continue };
+            taken.insert(key.clone());
+            crowded.push((Cow::Owned(key), listed));
         }
     }
     crowded.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let mut singles = pass.singles().map(|listed| (Cow::Borrowed(listed.unique), listed)).peekable();
+    let singles = pass.singles().filter(move |listed| !left.contains(listed.unique));
+    let mut singles = singles.map(|listed| (Cow::Borrowed(listed.unique), listed)).peekable();
     let mut crowded = crowded.into_iter().peekable();
     Ok(std::iter::from_fn(move || match (singles.peek(), crowded.peek()) {
         (Some((single, _)), Some((other, _))) if other < single => crowded.next(),

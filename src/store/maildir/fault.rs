@@ -27,6 +27,7 @@ pub(super) fn of_system(errno: Errno, reach: Reach, what: impl fmt::Display) -> 
         }
         Errno::NAMETOOLONG => (Cause::CannotHold, reach, "its name is too long for the disk".to_owned()),
         Errno::MFILE | Errno::NFILE => (Cause::Limit, Reach::Side, "too many files are open".to_owned()),
+        Errno::BUSY => (Cause::Storage, reach, "another program holds dovecot-keywords.lock".to_owned()),
         errno => (Cause::Storage, reach, std::io::Error::from(errno).to_string()),
     };
     Error { reach, retry: crate::store::Retry::Later, cause, text: format!("{what}: {why}") }
@@ -42,6 +43,10 @@ pub(super) fn of_mailbox(errno: Errno, name: &MailboxName, what: &str) -> Error 
 
 /// That there is no such mailbox.
 pub(super) fn gone(name: &MailboxName) -> Error {
+    if name.is_inbox() {
+        // Nobody can have deleted it.
+        return Error::mailbox(Cause::Storage, "INBOX is not where it was: its disk may not be mounted");
+    }
     Error::mailbox(Cause::NoSuchMailbox, format!("there is no mailbox \"{name}\""))
 }
 

@@ -43,18 +43,17 @@ impl Tree {
                     break;
                 }
                 let (filed, opened) = match self.open_message(&mailbox, &folders, filed) {
-                    Ok(Some(opened)) => opened,
+                    Ok(Some(found)) => found,
                     Ok(None) => continue,
-                    // A file of somebody else's keeps nobody from reading the others.
+                    // A file that others have made theirs keeps nobody from reading the rest.
                     Err(error) if error.cause == Cause::NoPermission => {
                         deliver.blocking_send(Fetched::Unreadable { uid, reason: error.text }).ok();
                         continue;
                     }
                     Err(error) => return Err(error),
                 };
-                let print = send(&mailbox, &filed, opened, deliver).map_err(|error| {
-                    fault::of_system(errno_of(error), Reach::Mailbox, format_args!("message {uid} cannot be read"))
-                })?;
+                let print = send(&mailbox, &filed, opened, deliver)
+                    .map_err(|error| cannot_be_read(errno_of(error), &mailbox.name, &filed))?;
                 prints.extend(print.filter(|_| filed.print.is_none()).map(|print| (uid, print)));
             }
             self.remember_prints(mailbox.key, &prints)?;
@@ -78,7 +77,8 @@ impl Tree {
                 let print = match filed.print {
                     Some(print) => print,
                     None => {
-                        let print = measured(opened.file).map_err(|errno| cannot_be_read(errno, &scope.name, uid))?;
+                        let print =
+                            measured(opened.file).map_err(|errno| cannot_be_read(errno, &scope.name, &filed))?;
                         prints.push((uid, print));
                         print
                     }
@@ -112,13 +112,13 @@ impl Tree {
         let (key, name, uid) = (mailbox.key, &mailbox.name, filed.uid);
         for _ in 0..ATTEMPTS {
             let opened = open_file(folders, filed.folder, &filed.file_name());
-            if let Some(opened) = opened.map_err(|errno| cannot_be_read(errno, name, uid))? {
+            if let Some(opened) = opened.map_err(|errno| cannot_be_read(errno, name, &filed))? {
                 let print = || measured(opened.file.try_clone().map_err(errno_of)?).map(Some);
                 let likeness = likeness(&filed, &opened.stamp, print);
-                match likeness.map_err(|errno| cannot_be_read(errno, name, uid))? {
+                match likeness.map_err(|errno| cannot_be_read(errno, name, &filed))? {
                     Likeness::Same => return Ok(Some((filed, opened))),
                     Likeness::Restamped => {
-                        (&opened.file).rewind().map_err(|error| cannot_be_read(errno_of(error), name, uid))?;
+                        (&opened.file).rewind().map_err(|error| cannot_be_read(errno_of(error), name, &filed))?;
                         self.index.change(|change| change.set_stamp(key, uid, &opened.stamp))?;
                         return Ok(Some((filed, opened)));
                     }
@@ -241,8 +241,14 @@ impl Wire {
     }
 }
 
-fn cannot_be_read(errno: rustix::io::Errno, name: &MailboxName, uid: Uid) -> Error {
-    fault::of_system(errno, Reach::Mailbox, format_args!("message {uid} of \"{name}\" cannot be read"))
+fn cannot_be_read(errno: rustix::io::Errno, name: &MailboxName, filed: &Filed) -> Error {
+    let (folder, file) = (filed.folder.as_str(), filed.file_name());
+    let file = String::from_utf8_lossy(&file);
+    fault::of_system(
+        errno,
+        Reach::Mailbox,
+        format_args!("the file {folder}/{} of \"{name}\" cannot be read", file.escape_debug()),
+    )
 }
 
 /// A set in parts of a bounded number of members.

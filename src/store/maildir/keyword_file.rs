@@ -15,17 +15,17 @@ use super::endpoint::Durability;
 use super::folders::{Folders, KEYWORDS_FILE};
 use super::keywords::{KeywordLetter, Keywords};
 use super::measure::errno_of;
+use super::refresh::now;
 
 /// Larger files are not Dovecot's: 26 keywords take a few hundred octets.
 const LIMIT: u64 = 1 << 20;
 /// Who replaces the file writes here first, and nobody else may meanwhile.
 const LOCK: &str = "dovecot-keywords.lock";
+/// Nobody writes so small a file for as many seconds.
+const ABANDONED: i64 = 120;
 /// How often, and how long apart, it is tried to get the lock.
 const ATTEMPTS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
-/// A lock as old, in seconds, was left by somebody who was killed: nobody holds it for longer than it takes to write a
-/// few lines, and Dovecot takes it away after as long.
-const STALE: i64 = 120;
 
 /// What letters mean in a mailbox; nothing where there is no such file.
 pub(super) fn read(folders: &Folders) -> Result<Keywords, Errno> {
@@ -81,12 +81,13 @@ fn lock(folders: &Folders) -> Result<File, Errno> {
     loop {
         match openat(&folders.home, LOCK, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => return Ok(File::from(file)),
+            Err(Errno::EXIST) if is_abandoned(folders) => match unlinkat(&folders.home, LOCK, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            },
             Err(Errno::EXIST) if attempt < ATTEMPTS => {
                 attempt += 1;
-                match is_stale(folders)? {
-                    true => drop(unlinkat(&folders.home, LOCK, AtFlags::empty())),
-                    false => sleep(PAUSE),
-                }
+                sleep(PAUSE);
             }
             Err(Errno::EXIST) => return Err(Errno::BUSY),
             Err(error) => return Err(error),
@@ -94,10 +95,8 @@ fn lock(folders: &Folders) -> Result<File, Errno> {
     }
 }
 
-fn is_stale(folders: &Folders) -> Result<bool, Errno> {
-    match statat(&folders.home, LOCK, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(super::refresh::now() / 1_000_000_000 - stat.st_mtime > STALE),
-        Err(Errno::NOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
+/// Whether a lock is so old that whoever took it was killed with it.
+fn is_abandoned(folders: &Folders) -> bool {
+    statat(&folders.home, LOCK, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| now() / 1_000_000_000 - stat.st_mtime > ABANDONED)
 }

@@ -55,10 +55,6 @@ impl Tree {
             let listed = Listed { kind, subscription, special_use, id: None, status: None };
             listing.mailboxes.entry(name).or_insert(listed);
         }
-        for place in found.hidden {
-            let reason = "the permissions of its directory forbid to look into it".to_owned();
-            listing.unnamable.push(Unnamable { name: place.to_string(), reason });
-        }
         for unnamable in doubtful {
             if listing.unnamable.iter().all(|said| said.name != unnamable.name) {
                 listing.unnamable.push(unnamable);
@@ -111,6 +107,8 @@ impl Tree {
             // A name that the tree takes no more, since it is written in another way now, stands for no directory.
             let place = self.names.place_of(&mailbox.name).ok();
             match place.as_ref().map_or(Absence::Certain, |place| self.absence_of(place)) {
+                // Nobody deletes INBOX: where it is missing, its disk may be.
+                Absence::Certain if mailbox.name.is_inbox() => {}
                 Absence::Certain => missing.push(mailbox),
                 Absence::Doubtful(_)
                     if place.iter().any(|it| found.hidden.iter().any(|hidden| it.is_within(hidden))) => {}

@@ -189,8 +189,16 @@ pub(super) fn os(octets: &[u8]) -> &std::ffi::OsStr {
 
 /// Whether a name in a directory is a directory, and no link to one.
 pub(super) fn is_directory(parent: impl AsFd, name: &str) -> bool {
-    statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    kind_of(parent, name).is_ok_and(|kind| kind == Some(FileType::Directory))
+}
+
+/// What a name in a directory is; `None` where nothing has it.
+pub(super) fn kind_of(parent: impl AsFd, name: &str) -> Result<Option<FileType>, Errno> {
+    match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,15 @@ use crate::mail::{MailboxName, Unnamable};
 use super::endpoint::Layout;
 use super::folders::open_directory;
 use super::path::{InboxPlace, Place, Root};
-use super::tree::{Tree, is_directory, os};
+use super::tree::{Tree, is_directory, kind_of, os};
 
 /// Deeper directories are not looked at: no name has as many levels.
 const DEEPEST: usize = MailboxName::MAX_LEVELS + 64;
+
+/// Why a directory is not looked into.
+const FORBIDDEN: &str = "the permissions of its directory forbid to look into it";
+const LINK: &str = "it is a symbolic link, and none is followed out of the tree";
+const LINK_IN_IT: &str = "its cur is a symbolic link, and none is followed out of the tree";
 
 /// What is found in a tree.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +30,7 @@ pub(super) struct Found {
     pub(super) containers: BTreeSet<MailboxName>,
     /// What could be mailboxes and cannot be named.
     pub(super) unnamable: Vec<Unnamable>,
-    /// Directories that may not be looked into: nobody knows what is there.
+    /// What may not be looked into, or leads elsewhere: nobody knows what is there, or has a right to call it gone.
     pub(super) hidden: Vec<Place>,
 }
 
@@ -43,7 +48,7 @@ impl Tree {
                 Err(Errno::NOENT) => continue,
                 directory => directory?,
             };
-            found.visit(self, &directory, &place);
+            found.visit(self, &directory, &place)?;
             match self.names.layout {
                 Layout::Fs => self.descend(&directory, &place, 0, &mut found)?,
                 Layout::MaildirPlusPlus => self.look_beside(&directory, &place, &mut found)?,
@@ -74,7 +79,7 @@ impl Tree {
             Err(Errno::NOENT) => return Ok(()),
             directory => directory?,
         };
-        found.visit(self, &directory, &place);
+        found.visit(self, &directory, &place)?;
         match self.names.layout {
             Layout::Fs => self.descend(&directory, &place, 0, found),
             Layout::MaildirPlusPlus => Ok(()),
@@ -85,11 +90,18 @@ impl Tree {
         if depth > DEEPEST {
             return Ok(());
         }
-        for level in directories_in(directory, |name| !name.starts_with(b"."))? {
+        let levels = match directories_in(directory, |name| !name.starts_with(b".")) {
+            Err(Errno::ACCESS) if place.parent().is_some() => {
+                found.hide(place.clone(), FORBIDDEN);
+                return Ok(());
+            }
+            levels => levels?,
+        };
+        for level in levels {
             // What is no place for a mailbox is `cur`, `new` or `tmp`.
             let Some(place) = place.child(os(&level.name)) else { continue };
             let Some(child) = self.enter(directory, level, &place, found)? else { continue };
-            found.visit(self, &child, &place);
+            found.visit(self, &child, &place)?;
             self.descend(&child, &place, depth + 1, found)?;
         }
         Ok(())
@@ -99,7 +111,7 @@ impl Tree {
         for level in directories_in(directory, |name| name.starts_with(b".") && name != b"." && name != b"..")? {
             let Some(place) = place.child(os(&level.name)) else { continue };
             if let Some(child) = self.enter(directory, level, &place, found)? {
-                found.visit(self, &child, &place);
+                found.visit(self, &child, &place)?;
             }
         }
         Ok(())
@@ -116,16 +128,17 @@ impl Tree {
         match open_directory(directory, os(&level.name)) {
             Ok(child) => Ok(Some(child)),
             Err(Errno::LOOP | Errno::NOTDIR) => {
-                if level.kind == FileType::Symlink && leads_to_mailbox(directory, &level.name) {
-                    let reason = "it is a symbolic link, and none is followed out of the tree".to_owned();
-                    found.unnamable.push(Unnamable { name: place.to_string(), reason });
+                match level.kind == FileType::Symlink && leads_to_mailbox(directory, &level.name) {
+                    true => found.hide(place.clone(), LINK),
+                    // It may have been a mailbox: the disk that it leads to may not be there now.
+                    false => found.hidden.push(place.clone()),
                 }
                 Ok(None)
             }
             // It went while the directory was read.
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::ACCESS) => {
-                found.hidden.push(place.clone());
+                found.hide(place.clone(), FORBIDDEN);
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -135,14 +148,24 @@ impl Tree {
 
 impl Found {
     /// Takes a directory for a mailbox if it is one.
-    fn visit(&mut self, tree: &Tree, directory: &OwnedFd, place: &Place) {
-        if !is_directory(directory, "cur") {
-            return;
+    fn visit(&mut self, tree: &Tree, directory: &OwnedFd, place: &Place) -> Result<(), Errno> {
+        match kind_of(directory, "cur") {
+            Ok(Some(FileType::Directory)) => match tree.names.name_of(place) {
+                Ok(name) => drop(self.mailboxes.insert(name, place.clone())),
+                Err(reason) => self.unnamable.push(Unnamable { name: place.to_string(), reason }),
+            },
+            Ok(Some(FileType::Symlink)) => self.hide(place.clone(), LINK_IN_IT),
+            Ok(_) => {}
+            Err(Errno::ACCESS) => self.hide(place.clone(), FORBIDDEN),
+            Err(error) => return Err(error),
         }
-        match tree.names.name_of(place) {
-            Ok(name) => drop(self.mailboxes.insert(name, place.clone())),
-            Err(reason) => self.unnamable.push(Unnamable { name: place.to_string(), reason }),
-        }
+        Ok(())
+    }
+
+    /// Says why nobody knows what is in a directory.
+    fn hide(&mut self, place: Place, reason: &str) {
+        self.unnamable.push(Unnamable { name: place.to_string(), reason: reason.to_owned() });
+        self.hidden.push(place);
     }
 }
 

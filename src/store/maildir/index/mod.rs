@@ -38,6 +38,9 @@ const SCHEMA: Schema = Schema {
     without: "it is made anew from the tree, and the next sync pairs the messages by fingerprint and copies nothing twice",
 };
 
+/// What files are known by that share a unique name, by inode.
+pub(super) type Shared = BTreeMap<u64, Vec<u8>>;
+
 /// The index of a tree.
 pub(super) struct Index {
     database: Database,
@@ -166,6 +169,20 @@ impl Index {
             Ok(())
         })?;
         Ok(keywords)
+    }
+
+    /// The messages whose files share a unique name with others, by that name and by inode: what each is known by.
+    pub(super) fn shared_names(&self, key: Key) -> Result<HashMap<Vec<u8>, Shared>, database::Error> {
+        let mut shared: HashMap<Vec<u8>, Shared> = HashMap::new();
+        // As the index of these rows has it, so that no other is read.
+        let sql = "SELECT unique_name, inode FROM message WHERE mailbox = ?1 AND instr(unique_name, x'00') > 0";
+        self.database.each(sql, [key], |row| {
+            let (name, inode): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
+            let unique = name.split(|octet| *octet == 0).next().unwrap_or_default().to_vec();
+            shared.entry(unique).or_default().insert(inode.cast_unsigned(), name);
+            Ok(())
+        })?;
+        Ok(shared)
     }
 
     /// Those of these messages that are there.
