@@ -168,7 +168,7 @@ async fn keywords_that_no_program_sees_follow_a_file_to_another_mailbox() {
             put(&mut store, from, "one", "\\Seen todo").await;
             drop(store);
             let file = only_file(&ground.path(from));
-            let called = new_name.map_or_else(|| file.file_name().unwrap().to_str().unwrap(), |name| name);
+            let called = new_name.unwrap_or_else(|| file.file_name().unwrap().to_str().unwrap());
             fs::rename(&file, ground.path(to).join("cur").join(called)).unwrap();
             let mut store = ground.open().await;
             store.mailboxes().await.unwrap();
