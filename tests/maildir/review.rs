@@ -258,3 +258,21 @@ async fn a_move_that_fails_in_the_middle_tells_what_has_moved() {
     assert_eq!(inbox.messages.keys().collect::<Vec<_>>(), [marked]);
     assert_eq!(work.messages.keys().collect::<Vec<_>>(), relocated.at.values().copied().collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_file_that_gets_another_unique_name_stays_the_message_that_it_was() {
+    let ground = Ground::new();
+    let mut store = ground.open().await;
+    let uid = put(&mut store, "INBOX", "one", "\\Seen todo").await;
+    let before = see(&mut store, "INBOX", None).await;
+    // As mbsync does it, which puts down a UID of its own.
+    let file = only_file(&ground.path("INBOX"));
+    let called = file.to_str().unwrap().replace(":2,S", ",U=7:2,FS");
+    fs::rename(&file, called).unwrap();
+    let mut store = ground.open().await;
+    let after = see(&mut store, "INBOX", Some(Checkpoint::from(before.status))).await;
+    assert_eq!(after.silence, Silence::Unchanged { vanished: UidSet::new() });
+    let flags: Vec<(Uid, String)> = after.messages.iter().map(|(uid, flags)| (uid, flags.to_string())).collect();
+    assert_eq!(flags, [(uid, FlagSet::parse("\\Flagged \\Seen todo").to_string())]);
+    assert_eq!(after.status.uid_next, before.status.uid_next);
+}

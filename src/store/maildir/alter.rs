@@ -53,7 +53,7 @@ impl Tree {
         let (mut mailbox, mut folders) = self.scoped(scope)?;
         let told = |errno| fault::of_mailbox(errno, &scope.name, "changed");
         let added: FlagSet = changes.iter().flat_map(|(_, change)| change.add.iter()).collect();
-        self.give_letters(&mut mailbox, &folders, &added).map_err(told)?;
+        self.give_letters(&mut mailbox, &folders, &added)?;
         let mut stored = BTreeMap::new();
         let mut altered: BTreeMap<Uid, Filed> = BTreeMap::new();
         for (uids, change) in changes {
@@ -245,7 +245,7 @@ impl Tree {
             *open = known.keys().copied().collect();
             for (uid, filed) in known {
                 let flags = flags_of(&filed.info, &source.letters, &filed.keywords);
-                self.give_letters(target, target_folders, &flags).map_err(told)?;
+                self.give_letters(target, target_folders, &flags)?;
                 let written = written(&flags, &without_keyword_letters(&filed.info, source), &target.letters);
                 match self.carry(source_folders, target_folders, &filed, written).map_err(told)? {
                     Attempt::Done(arrival) => {

@@ -1,7 +1,7 @@
 //! Holds what directories list against what the index says, and finds out what became of each message.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
@@ -24,6 +24,8 @@ pub(super) struct Findings {
     pub(super) arrived: Vec<Arrival>,
     /// Messages with other flags, or under other names, as they are now.
     pub(super) renamed: Vec<Filed>,
+    /// Those of them that are known by another name now.
+    pub(super) renamed_apart: Vec<Uid>,
     /// Messages that are other files now, with the same contents.
     pub(super) replaced: Vec<(Uid, FileStamp)>,
     /// Messages whose files were given other contents: to everybody who knew them, they are gone.
@@ -42,7 +44,7 @@ impl Findings {
 
     /// How many rows will have to be written.
     pub(super) fn len(&self) -> usize {
-        let Findings { arrived, renamed, replaced, rewritten, missing, parted: _ } = self;
+        let Findings { arrived, renamed, replaced, rewritten, missing, .. } = self;
         arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
     }
 }
@@ -83,17 +85,14 @@ pub(super) fn compare(
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
     let mut new: Vec<Keyed<'_>> = Vec::new();
+    let mut missing: Vec<Filed> = Vec::new();
     let relettered = (mailbox.letters != *letters).then_some((&mailbox.letters, letters));
     index.each_by_name(mailbox.key, |row| {
         while let Some(file) = files.next_if(|(key, _)| **key < *row.unique_name) {
             new.push(file);
         }
         let Some((_, listed)) = files.next_if(|(key, _)| **key == *row.unique_name) else {
-            let filed = row.filed()?;
-            findings.missing.push(filed.uid);
-            if !filed.keywords.is_empty() {
-                findings.parted.push((filed.stamp, filed.keywords));
-            }
+            missing.push(row.filed()?);
             return Ok(());
         };
         if listed.inode != row.inode {
@@ -107,15 +106,35 @@ pub(super) fn compare(
     for (filed, listed) in suspects {
         judge(folders, mailbox, filed, &listed, relettered, &mut findings)?;
     }
-    let mut arrived = Vec::with_capacity(new.len());
+    let mut missing: HashMap<FileStamp, Vec<Filed>> = by_stamp(missing);
     for (key, listed) in new {
-        if let Some(stamp) = stamp_of(folders, &listed)? {
-            arrived.push(arrival(key.into_owned(), &listed, stamp));
+        let Some(stamp) = stamp_of(folders, &listed)? else { continue };
+        // Some programs give a file another unique name, in which they put down its UID or its size: the message stays.
+        match missing.get_mut(&stamp).and_then(Vec::pop) {
+            Some(filed) => {
+                let (unique_name, info) = (key.into_owned(), listed.info().to_vec());
+                findings.renamed_apart.push(filed.uid);
+                findings.renamed.push(Filed { unique_name, info, folder: listed.folder, ..filed });
+            }
+            None => findings.arrived.push(arrival(key.into_owned(), &listed, stamp)),
         }
     }
-    findings.arrived.append(&mut arrived);
+    for filed in missing.into_values().flatten() {
+        findings.missing.push(filed.uid);
+        if !filed.keywords.is_empty() {
+            findings.parted.push((filed.stamp, filed.keywords));
+        }
+    }
     findings.arrived.sort_by(|a, b| (a.stamp.mtime, &a.unique_name).cmp(&(b.stamp.mtime, &b.unique_name)));
     Ok(findings)
+}
+
+fn by_stamp(messages: Vec<Filed>) -> HashMap<FileStamp, Vec<Filed>> {
+    let mut by_stamp: HashMap<FileStamp, Vec<Filed>> = HashMap::new();
+    for filed in messages {
+        by_stamp.entry(filed.stamp).or_default().push(filed);
+    }
+    by_stamp
 }
 
 /// The files by what they are known by, in order. Of several with one unique name that are the same file, one counts; of

@@ -52,7 +52,7 @@ impl Tree {
         let (mut mailbox, mut folders) = self.scoped(scope)?;
         let told = |errno| fault::of_mailbox(errno, &scope.name, "written to");
         let all: FlagSet = messages.iter().flat_map(|message| message.flags.iter()).collect();
-        self.give_letters(&mut mailbox, &folders, &all).map_err(told)?;
+        self.give_letters(&mut mailbox, &folders, &all)?;
         let tmp = folders.tmp().map_err(told)?;
         if self.swept.insert(mailbox.key) {
             sweep(&tmp);
@@ -137,7 +137,7 @@ impl Tree {
         mailbox: &mut Mailbox,
         folders: &Folders,
         flags: &FlagSet,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), Error> {
         let has_file = mailbox.look.is_some_and(|look| look.stamps.keywords.is_some());
         if self.keywords == KeywordStorage::Index && !has_file {
             return Ok(());
@@ -146,9 +146,16 @@ impl Tree {
         if missing.is_empty() {
             return Ok(());
         }
-        let borne = self.index.letters_borne(mailbox.key).map_err(|_| Errno::IO)?;
-        let letters = super::keyword_file::add(folders, &missing, &borne, self.durability)?;
-        self.index.change(|change| change.set_letters(mailbox.key, &letters)).map_err(|_| Errno::IO)?;
+        let borne = self.index.letters_borne(mailbox.key)?;
+        let added = super::keyword_file::add(folders, &missing, &borne, self.durability);
+        let letters = added.map_err(|errno| match errno {
+            Errno::BUSY => {
+                let text = format!("another program keeps the keywords of \"{}\" locked", mailbox.name);
+                Error::mailbox(Cause::Storage, text)
+            }
+            errno => fault::of_mailbox(errno, &mailbox.name, "given keywords"),
+        })?;
+        self.index.change(|change| change.set_letters(mailbox.key, &letters))?;
         mailbox.letters = letters;
         Ok(())
     }

@@ -170,13 +170,15 @@ impl Tree {
                 }
                 change.set_look(*key, look)?;
                 findings.replaced.iter().try_for_each(|(uid, stamp)| change.set_stamp(*key, *uid, stamp))?;
-                let Findings { arrived, renamed, rewritten, missing, .. } = findings;
+                let Findings { arrived, renamed, renamed_apart, rewritten, missing, .. } = findings;
                 if arrived.is_empty() && renamed.is_empty() && rewritten.is_empty() && missing.is_empty() {
                     continue;
                 }
                 let modseq = change.next_modseq(*key)?;
                 let gone = missing.iter().chain(rewritten);
                 gone.clone().try_for_each(|uid| change.expunge(*key, modseq, *uid))?;
+                // One may have the name that another one had.
+                renamed_apart.iter().try_for_each(|uid| change.free_name(*key, *uid))?;
                 renamed.iter().try_for_each(|filed| change.refile(*key, modseq, filed))?;
                 arrived.iter().try_for_each(|arrival| change.file(*key, modseq, arrival).map(drop))?;
                 if gone.count() > 0 {

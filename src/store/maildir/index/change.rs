@@ -130,6 +130,13 @@ impl Change<'_> {
         .map(drop)
     }
 
+    /// Lets go of the name that a message is known by, until it gets another one.
+    pub(in super::super) fn free_name(&self, key: Key, uid: Uid) -> Result<()> {
+        // No name of a file begins with a NUL.
+        let sql = "UPDATE message SET unique_name = CAST(char(0) || uid AS BLOB) WHERE mailbox = ?1 AND uid = ?2";
+        self.run(sql, (key, uid)).map(drop)
+    }
+
     /// Writes down that the same message is another file.
     pub(in super::super) fn set_stamp(&self, key: Key, uid: Uid, stamp: &FileStamp) -> Result<()> {
         self.run(
