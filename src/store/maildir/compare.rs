@@ -102,13 +102,12 @@ pub(super) fn compare(
     for (filed, listed) in suspects {
         judge(folders, mailbox, filed, &listed, &mut findings)?;
     }
-    let mut arrived = Vec::with_capacity(new.len());
+    findings.arrived.reserve_exact(new.len());
     for (key, listed) in new {
         if let Some(stamp) = stamp_of(folders, &listed)? {
-            arrived.push(arrival(key.into_owned(), &listed, stamp));
+            findings.arrived.push(arrival(key.into_owned(), &listed, stamp));
         }
     }
-    findings.arrived.append(&mut arrived);
     findings.arrived.sort_by(|a, b| (a.stamp.mtime, &a.unique_name).cmp(&(b.stamp.mtime, &b.unique_name)));
     Ok(findings)
 }
