@@ -276,3 +276,30 @@ async fn a_file_that_gets_another_unique_name_stays_the_message_that_it_was() {
     assert_eq!(flags, [(uid, FlagSet::parse("\\Flagged \\Seen todo").to_string())]);
     assert_eq!(after.status.uid_next, before.status.uid_next);
 }
+
+/// A file that is removed leaves its inode to the next one, which may be as large and as old.
+#[tokio::test]
+async fn what_took_over_the_inode_of_a_message_is_not_taken_for_it() {
+    for to in ["INBOX", "Elsewhere"] {
+        let ground = Ground::new();
+        let mut store = ground.open().await;
+        store.create(&name("Elsewhere")).await.unwrap();
+        let one = put(&mut store, "INBOX", "one", "\\Seen todo").await;
+        drop(store);
+        let old = only_file(&ground.path("INBOX"));
+        let new = ground.path(to).join("cur/1700000000.two:2,S");
+        let text = fs::read_to_string(&old).unwrap().replace("one", "two");
+        let modified = fs::metadata(&old).unwrap().modified().unwrap();
+        fs::rename(&old, &new).unwrap();
+        fs::write(&new, text).unwrap();
+        fs::File::options().write(true).open(&new).unwrap().set_modified(modified).unwrap();
+
+        let mut store = ground.open().await;
+        store.mailboxes().await.unwrap();
+        let seen = see(&mut store, "INBOX", None).await;
+        assert!(!seen.messages.contains(one), "{to}: {seen:?}");
+        let (_, flags) =
+            see(&mut store, to, None).await.messages.iter().map(|(uid, it)| (uid, it.clone())).next().unwrap();
+        assert_eq!(flags, FlagSet::parse("\\Seen"), "{to}: nobody gave it a keyword");
+    }
+}

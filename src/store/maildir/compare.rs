@@ -33,8 +33,11 @@ pub(super) struct Findings {
     /// Messages that are not listed.
     pub(super) missing: Vec<Uid>,
     /// What only the index knows of messages that are not listed: they may have gone to another mailbox.
-    pub(super) parted: Vec<(FileStamp, FlagSet)>,
+    pub(super) parted: Vec<(FileStamp, Parted)>,
 }
+
+/// Who a message is that is not listed, and its keywords in the index.
+pub(super) type Parted = (Print, FlagSet);
 
 impl Findings {
     /// Whether the index is right as it is.
@@ -107,10 +110,10 @@ pub(super) fn compare(
         judge(folders, mailbox, filed, &listed, relettered, &mut findings)?;
     }
     let mut missing: HashMap<FileStamp, Vec<Filed>> = by_stamp(missing);
+    findings.arrived.reserve_exact(new.len());
     for (key, listed) in new {
         let Some(stamp) = stamp_of(folders, &listed)? else { continue };
-        // Some programs give a file another unique name, in which they put down its UID or its size: the message stays.
-        match missing.get_mut(&stamp).and_then(Vec::pop) {
+        match renamed_apart(folders, &listed, missing.get_mut(&stamp))? {
             Some(filed) => {
                 let (unique_name, info) = (key.into_owned(), listed.info().to_vec());
                 findings.renamed_apart.push(filed.uid);
@@ -121,12 +124,26 @@ pub(super) fn compare(
     }
     for filed in missing.into_values().flatten() {
         findings.missing.push(filed.uid);
-        if !filed.keywords.is_empty() {
-            findings.parted.push((filed.stamp, filed.keywords));
+        if let Some(print) = filed.print.filter(|_| !filed.keywords.is_empty()) {
+            findings.parted.push((filed.stamp, (print, filed.keywords)));
         }
     }
     findings.arrived.sort_by(|a, b| (a.stamp.mtime, &a.unique_name).cmp(&(b.stamp.mtime, &b.unique_name)));
     Ok(findings)
+}
+
+/// Which of the messages that are missing a file is under another unique name: some programs put down in it what UID or
+/// what size they know. That it has the stamp of one proves nothing alone: whoever removes a file and writes another
+/// one at once gets the same inode, and one synchronizer gives both the date of their messages.
+fn renamed_apart(
+    folders: &Folders,
+    listed: &Listed<'_>,
+    alike: Option<&mut Vec<Filed>>,
+) -> Result<Option<Filed>, Errno> {
+    let Some(alike) = alike.filter(|alike| alike.iter().any(|filed| filed.print.is_some())) else { return Ok(None) };
+    let Some(print) = print_of(folders, listed.folder, listed.name)? else { return Ok(None) };
+    let at = alike.iter().position(|filed| filed.print == Some(print));
+    Ok(at.map(|at| alike.swap_remove(at)))
 }
 
 fn by_stamp(messages: Vec<Filed>) -> HashMap<FileStamp, Vec<Filed>> {

@@ -13,6 +13,7 @@ use super::fault;
 use super::folders::Folders;
 use super::index::{Key, Look, Mailbox, Trust};
 use super::keywords::Keywords;
+use super::measure::print_of;
 use super::pass::{Course, Pass};
 use super::tree::Tree;
 
@@ -35,6 +36,7 @@ pub(super) enum Depth {
 /// What is to be written down of one mailbox.
 struct Outcome {
     key: Key,
+    name: MailboxName,
     letters: Option<Keywords>,
     look: Look,
     findings: Findings,
@@ -144,7 +146,7 @@ impl Tree {
         self.read.insert(mailbox.key);
         let is_known = findings.is_empty() && mailbox.look == Some(look) && mailbox.letters == letters;
         let letters = (mailbox.letters != letters).then_some(letters);
-        let outcome = Outcome { key: mailbox.key, letters, look, findings };
+        let outcome = Outcome { key: mailbox.key, name: mailbox.name, letters, look, findings };
         Ok(match doubtful {
             true => Reading::Doubtful(outcome, tick),
             false if is_known => Reading::Unchanged,
@@ -164,7 +166,7 @@ impl Tree {
         }
         self.give_keywords_back(&mut outcomes)?;
         self.index.change(|change| {
-            for Outcome { key, letters, look, findings } in &outcomes {
+            for Outcome { key, letters, look, findings, .. } in &outcomes {
                 if let Some(letters) = letters {
                     change.set_letters(*key, letters)?;
                 }
@@ -199,12 +201,20 @@ impl Tree {
         if self.parted.is_empty() && !self.index.holds_keywords()? {
             return Ok(());
         }
-        let arrived = outcomes.iter_mut().flat_map(|outcome| &mut outcome.findings.arrived);
-        for arrival in arrived.filter(|arrival| arrival.keywords.is_empty()) {
-            arrival.keywords = match self.parted.get(&arrival.stamp) {
-                Some(keywords) => keywords.clone(),
-                None => self.index.keywords_of(&arrival.stamp)?,
-            };
+        for Outcome { name, findings, .. } in outcomes {
+            for arrival in findings.arrived.iter_mut().filter(|arrival| arrival.keywords.is_empty()) {
+                let parted = match self.parted.get(&arrival.stamp) {
+                    Some(parted) => Some(parted.clone()),
+                    None => self.index.bearing_keywords(&arrival.stamp)?.and_then(|it| Some((it.print?, it.keywords))),
+                };
+                let Some((print, keywords)) = parted else { continue };
+                // The stamp alone proves nothing: what has gone leaves its inode to what comes.
+                let folders = self.folders(name, "read")?;
+                let read = print_of(&folders, arrival.folder, &arrival.file_name());
+                if read.map_err(|errno| fault::of_mailbox(errno, name, "read"))? == Some(print) {
+                    (arrival.print, arrival.keywords) = (Some(print), keywords);
+                }
+            }
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use crate::mail::{Access, FlagSet, MailboxName};
+use crate::mail::{Access, MailboxName};
 use crate::store::{Cause, Error, Reach, UidScope};
 
+use super::compare::Parted;
 use super::endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout};
 use super::fault;
 use super::file_name::FreshNames;
@@ -30,7 +31,7 @@ pub(super) struct Tree {
     /// The mailboxes whose directories this session has read.
     pub(super) read: HashSet<Key>,
     /// The keywords, in the index alone, of files that have left their mailboxes in this session.
-    pub(super) parted: HashMap<FileStamp, FlagSet>,
+    pub(super) parted: HashMap<FileStamp, Parted>,
     /// The mailboxes in whose `tmp` this session has looked for what killed runs have left.
     pub(super) swept: HashSet<Key>,
     /// Where it is, for messages.

@@ -29,6 +29,13 @@ pub(in super::super) struct Arrival {
     pub(in super::super) print: Option<Print>,
 }
 
+impl Arrival {
+    /// The name of the file.
+    pub(in super::super) fn file_name(&self) -> Vec<u8> {
+        super::row::file_name(&self.unique_name, &self.info)
+    }
+}
+
 impl Change<'_> {
     fn run(&self, sql: &str, parameters: impl Params) -> Result<usize> {
         self.transaction.step(|transaction| transaction.prepare_cached(sql)?.execute(parameters))

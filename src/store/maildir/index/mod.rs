@@ -159,16 +159,18 @@ impl Index {
         Ok(holds)
     }
 
-    /// The keywords, as far as no letter stands for them, of the message that is this file in any mailbox.
-    pub(super) fn keywords_of(&self, stamp: &FileStamp) -> Result<FlagSet, database::Error> {
-        let mut keywords = FlagSet::new();
-        let sql = "SELECT keywords FROM message
-                    WHERE inode = ?1 AND file_size = ?2 AND mtime = ?3 AND keywords <> '' LIMIT 1";
-        self.database.each(sql, (stamp.inode.cast_signed(), stamp.size.cast_signed(), stamp.mtime), |row| {
-            keywords = row.get(0)?;
+    /// A message in any mailbox that has keywords for which no letter stands, and the stamp of its file is this one.
+    pub(super) fn bearing_keywords(&self, stamp: &FileStamp) -> Result<Option<Filed>, database::Error> {
+        let mut found = None;
+        let sql = format!(
+            "SELECT {} FROM message WHERE inode = ?1 AND file_size = ?2 AND mtime = ?3 AND keywords <> '' LIMIT 1",
+            row::FILED
+        );
+        self.database.each(&sql, (stamp.inode.cast_signed(), stamp.size.cast_signed(), stamp.mtime), |row| {
+            found = Some(row::filed(row)?);
             Ok(())
         })?;
-        Ok(keywords)
+        Ok(found)
     }
 
     /// The messages whose files share a unique name with others, by that name and by inode: what each is known by.

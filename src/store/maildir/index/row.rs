@@ -140,7 +140,7 @@ impl Filed {
     }
 }
 
-fn file_name(unique_name: &[u8], info: &[u8]) -> Vec<u8> {
+pub(super) fn file_name(unique_name: &[u8], info: &[u8]) -> Vec<u8> {
     let unique = unique_name.split(|octet| *octet == 0).next().unwrap_or_default();
     [unique, info].concat()
 }
