@@ -65,6 +65,12 @@ CREATE TABLE copy (
     next TEXT    NOT NULL CHECK (length(next) = 32)
 ) STRICT;
 
+-- The inode of the directory that everything lies below: where a disk is not mounted, it is that of another one.
+CREATE TABLE root (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    inode INTEGER NOT NULL
+) STRICT;
+
 -- What was said about a mailbox of that name, which may be gone or yet to come. Of others nothing is known.
 CREATE TABLE subscription (
     name         TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),

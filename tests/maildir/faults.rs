@@ -341,11 +341,10 @@ fn s137_a_tree_that_is_not_there_is_refused_and_nothing_is_deleted() {
 #[test]
 fn s137_a_tree_that_is_gone_with_its_index_costs_the_other_side_nothing() {
     for kind in [Kind::MaildirFs, Kind::MaildirPlusPlus] {
-        let bed = Bed::between(Both { local: kind, remote: Kind::Dovecot });
+        let mut bed = Bed::between(Both { local: kind, remote: Kind::Dovecot });
+        bed.settings = NO_GUARD.to_owned();
         bed.put(Remote, "INBOX", "in INBOX");
-        // So few mailboxes as five may be deleted by hand.
-        let mailboxes: Vec<String> = (0..6).map(|number| format!("Work{number}")).collect();
-        for mailbox in &mailboxes {
+        for mailbox in ["Work", "Play"] {
             bed.about(Remote, "CREATE {}", &[mailbox]);
             bed.put(Remote, mailbox, "one");
         }
@@ -356,10 +355,12 @@ fn s137_a_tree_that_is_gone_with_its_index_costs_the_other_side_nothing() {
         for absence in Absence::ALL {
             absence.put_at(&root);
             bed.lose_index(Local);
-            for _ in 0..2 {
+            for round in 0..2 {
                 let run = bed.sync();
                 let there = bed.snapshot(Remote);
-                bed.check(run.status != 0, &format!("{kind:?}, {absence:?}: the run must not end well"), &run);
+                // What is missing begins anew, so that the next run has nothing left to name.
+                let ends_well = round > 0 && run.status == 0;
+                bed.check(run.status != 0 || ends_well, &format!("{kind:?}, {absence:?}: it is named"), &run);
                 bed.check(there == before, &format!("{kind:?}, {absence:?}: the other side is as it was"), &run);
             }
             let _ = fs::remove_file(&root);

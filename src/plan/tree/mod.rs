@@ -207,6 +207,20 @@ fn plan_one_sided(
     if !policy.carries(missing_on, Flow::Gone) {
         return;
     }
+    // Whoever has another INBOX has not deleted anything: it is another tree, on a disk that is not mounted any more perhaps,
+    // or another server. The next run would not see that any more, so that what is missing begins anew in this one.
+    if inbox_is_another(view, missing_on) {
+        plan.troubles.push(TreeTrouble {
+            side: missing_on,
+            mailbox: standing.name.clone(),
+            text: format!(
+                "INBOX on the {missing_on} side is another one than before, so this mailbox, which is not there, is not \
+                 taken as deleted"
+            ),
+        });
+        plan.forgets.push((remembered.key, remembered.name.clone()));
+        return created_again(plan, None);
+    }
     let condition = match policy.delete_mailboxes {
         DeleteMailboxes::Never => {
             // As if it had never been known: everything in it is new to the other side.
@@ -245,6 +259,14 @@ fn plan_one_sided(
         },
         condition,
     });
+}
+
+/// Whether the INBOX that a side lists is not the one that is remembered.
+fn inbox_is_another(view: &TreeView<'_>, side: Side) -> bool {
+    let inbox = MailboxName::inbox();
+    let was = view.remembered.iter().find(|row| row.name == inbox).and_then(|row| row.checkpoints[side]);
+    let is = view.rosters[side].mailboxes.get(&inbox).and_then(|standing| standing.listed.status);
+    was.zip(is).is_some_and(|(was, is)| was.uid_validity != is.uid_validity)
 }
 
 /// Holds deletions back where a side has lost more mailboxes at once than anybody deletes by hand.

@@ -106,6 +106,13 @@ fn trees_meet() {
         ("s080 deleted here", "INBOX:1,11 a:2,12", "INBOX:1", "INBOX:11 a:12", "delete remote a; INBOX #1"),
         ("deleted there", "INBOX:1,11 a:2,12", "INBOX:1 a:2", "INBOX:11", "delete local a; INBOX #1"),
         ("s083 deleted on both", "INBOX:1,11 a:2,12", "INBOX:1", "INBOX:11", "forget #2; INBOX #1"),
+        (
+            "s137 another tree, without a",
+            "INBOX:1,11 a:2,12",
+            "INBOX:7",
+            "INBOX:11 a:12",
+            "forget #2; INBOX #1; create local a new; ! local a",
+        ),
         ("s084 an empty listing", "INBOX:1,11 a:2,12", "", "INBOX:11 a:12", "INBOX #1; ! local a"),
         ("a creation that was cut off", "INBOX:1,11 a:2,-", "INBOX:1 a:2", "INBOX:11", "INBOX #1; create remote a #2"),
         (

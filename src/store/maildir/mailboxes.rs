@@ -13,7 +13,7 @@ use super::fault;
 use super::folders::Folders;
 use super::index::{Key, Mailbox, fresh_identity, fresh_uid_validity};
 use super::pass::Pass;
-use super::path::Place;
+use super::path::{Place, Root};
 use super::refresh::Depth;
 use super::tree::{Tree, UNMOUNTED};
 use super::walk::Found;
@@ -30,6 +30,11 @@ impl Tree {
         let known = self.index.mailboxes()?;
         let found = self.found(&known)?;
         let doubtful = self.adopt(&known, &found)?;
+        if let Some(inode) = self.root_inode()
+            && self.index.root()? != Some(inode)
+        {
+            self.index.change(|change| change.set_root(inode))?;
+        }
         let names: Vec<MailboxName> = found.mailboxes.keys().cloned().collect();
         let failed = self.refresh(&names, Depth::IfChanged)?;
         let subscriptions = self.index.subscriptions()?;
@@ -76,17 +81,8 @@ impl Tree {
             sleep(PAUSE);
             let again = self.walk().map_err(told)?;
             if again == found {
-                let held = |mailbox: &&Mailbox| mailbox.status.messages > 0;
-                let mut filled = known.iter().filter(held).peekable();
-                if filled.peek().is_some()
-                    && filled.all(|mailbox| is_missing(&found, mailbox))
-                    && found.mailboxes.is_empty()
-                {
-                    let text = format!(
-                        "{} holds no mailbox any more, although mail was in {} of them: {UNMOUNTED}",
-                        self.path.display(),
-                        known.iter().filter(held).count()
-                    );
+                if self.is_bereft(known, &found)? {
+                    let text = format!("{} does not hold the mail that was in it: {UNMOUNTED}", self.path.display());
                     return Err(Error::side(Cause::Storage, text).for_good());
                 }
                 return Ok(found);
@@ -95,6 +91,24 @@ impl Tree {
         }
         let text = format!("the directories in {} kept changing while they were read", self.path.display());
         Err(Error::side(Cause::Storage, text))
+    }
+
+    /// Whether the tree looks as it does where its disk is not mounted: nothing of all the mail is there any more, or some is
+    /// missing and the directory that it lay below is another one.
+    fn is_bereft(&self, known: &[Mailbox], found: &Found) -> Result<bool, Error> {
+        let mut filled = known.iter().filter(|mailbox| mailbox.status.messages > 0);
+        let Some(first) = filled.next() else { return Ok(false) };
+        let is_missing = |mailbox: &Mailbox| !found.mailboxes.contains_key(&mailbox.name);
+        let missing = std::iter::once(first).chain(filled).filter(|mailbox| is_missing(mailbox)).count();
+        let root = self.index.root()?;
+        let is_another = root.is_some() && root != self.root_inode();
+        Ok(found.mailboxes.is_empty() || missing > 0 && is_another)
+    }
+
+    /// The inode of the directory that everything lies below, if it is there.
+    fn root_inode(&self) -> Option<u64> {
+        let root = self.root(Root::Tree).ok()?;
+        rustix::fs::fstat(&root).ok().map(|stat| stat.st_ino)
     }
 
     /// Gives mailboxes that are new a row, those that were renamed their new names, and lets go of those that are gone.

@@ -304,8 +304,11 @@ mod tests {
         let ground = Ground::new();
         let endpoint = ground.endpoint();
         let mut tree = ground.kept(&endpoint).unwrap();
-        fs::write(ground.path("Mail/INBOX/new/1.host"), "Subject: 1\n\n").unwrap();
-        assert_eq!(listed(&mut tree), ["INBOX"]);
+        ground.plant("Mail/Work");
+        for mailbox in ["INBOX", "Work"] {
+            fs::write(ground.path("Mail").join(mailbox).join("cur/1.host:2,S"), "Subject: 1\n\n").unwrap();
+        }
+        assert_eq!(listed(&mut tree), ["INBOX", "Work"]);
         drop(tree);
         fs::rename(ground.path("Mail"), ground.path("elsewhere")).unwrap();
         let refused = |error: Error| assert_eq!((error.cause, error.reach), (Cause::Storage, Reach::Side), "{error}");
@@ -313,7 +316,10 @@ mod tests {
         fs::create_dir(ground.path("Mail")).unwrap();
         refused(ground.kept(&endpoint).unwrap().mailboxes().expect_err("nothing is mounted there"));
         assert_eq!(fs::read_dir(ground.path("Mail")).unwrap().count(), 0, "nothing is made where nothing is mounted");
-        fs::remove_dir(ground.path("Mail")).unwrap();
+        // Somebody delivers mail there all the same.
+        ground.plant("Mail/INBOX");
+        refused(ground.kept(&endpoint).unwrap().mailboxes().expect_err("it is another tree"));
+        fs::remove_dir_all(ground.path("Mail")).unwrap();
         fs::rename(ground.path("elsewhere"), ground.path("Mail")).unwrap();
         let listing = ground.kept(&endpoint).unwrap().mailboxes().unwrap();
         assert_eq!(listing.mailboxes[&MailboxName::inbox()].status.unwrap().messages, 1);

@@ -88,6 +88,12 @@ impl Change<'_> {
         .map(drop)
     }
 
+    /// Writes down which directory everything lies below.
+    pub(in super::super) fn set_root(&self, inode: u64) -> Result<()> {
+        let sql = "INSERT INTO root (id, inode) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET inode = excluded.inode";
+        self.run(sql, [inode.cast_signed()]).map(drop)
+    }
+
     /// Gives a message its UID. One whose name is known has it already: somebody else has seen it first.
     pub(in super::super) fn file(&self, key: Key, modseq: ModSeq, arrival: &Arrival) -> Result<Uid> {
         let known = "SELECT uid FROM message WHERE mailbox = ?1 AND unique_name = ?2";

@@ -106,6 +106,16 @@ impl Index {
         Ok(borne)
     }
 
+    /// The inode of the directory that everything lay below.
+    pub(super) fn root(&self) -> Result<Option<u64>, database::Error> {
+        let mut inode = None;
+        self.database.each("SELECT inode FROM root", [], |row| {
+            inode = Some(row.get::<_, i64>(0)?.cast_unsigned());
+            Ok(())
+        })?;
+        Ok(inode)
+    }
+
     /// Every mailbox, by name.
     pub(super) fn mailboxes(&self) -> Result<Vec<Mailbox>, database::Error> {
         let mut mailboxes = Vec::new();
