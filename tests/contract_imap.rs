@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use interimap::store::Store;
-use interimap::store::imap::{Endpoint, ImapStore, Link, TunnelStderr, connect};
+use interimap::store::imap::{Compression, Endpoint, ImapStore, Link, TunnelStderr, connect};
 use tempfile::TempDir;
 
 /// A mail user of Dovecot's without a daemon: each session is one process on two pipes.
@@ -56,6 +56,7 @@ impl Dovecot {
             link: Link::Tunnel { command: self.command.clone(), stderr: TunnelStderr::Discarded },
             login: None,
             timeout: Duration::from_secs(30),
+            compression: Compression::Wanted,
             disable_extensions: disabled.iter().map(|name| (*name).to_owned()).collect(),
             prefix: None,
             trace: None,

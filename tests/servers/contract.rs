@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use interimap::store::Store;
-use interimap::store::imap::{Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, Protection, connect};
+use interimap::store::imap::{
+    Compression, Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, Protection, connect,
+};
 use zeroize::Zeroizing;
 
 use crate::support::dovecot::{PASSWORD, USER};
@@ -28,6 +30,7 @@ async fn session(server: &Server) -> ImapStore {
             mechanisms: vec![Mechanism::Plain, Mechanism::Login],
         }),
         timeout: Duration::from_secs(30),
+        compression: Compression::Wanted,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,
