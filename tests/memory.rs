@@ -62,6 +62,9 @@ async fn cost_of_a_bomb() -> usize {
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
     let mut store = connect_over(ours, &endpoint(Compression::Wanted)).await.unwrap();
+    let session = MEMORY.current_usage() - before;
+    println!("a session that deflates: {session} octets");
+    assert!(session < 640 << 10, "{session} octets");
     let error = store.mailboxes().await.unwrap_err();
     assert_eq!(error.cause, Cause::Limit, "{error}");
     assert!(store.traffic().bytes_received < 1 << 17, "{:?}", store.traffic());

