@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use interimap::store::Store;
-use interimap::store::imap::{Endpoint, ImapStore, Link, TunnelStderr, connect};
+use interimap::store::imap::{Compression, Endpoint, ImapStore, Link, TunnelStderr, connect};
 use tempfile::TempDir;
 
 /// A mail user of Dovecot's without a daemon: each session is one process on two pipes.
@@ -22,17 +22,22 @@ struct Dovecot {
 
 impl Dovecot {
     fn new(format: &str, separator: &str, prefix: &str) -> Dovecot {
+        Dovecot::with(format, separator, prefix, "")
+    }
+
+    fn with(format: &str, separator: &str, prefix: &str, plugins: &str) -> Dovecot {
         let imap = Path::new("/usr/lib/dovecot/imap");
         assert!(imap.exists(), "these tests need Dovecot's IMAP server: install the package dovecot-imapd");
         let home = tempfile::Builder::new().prefix("interimap-").tempdir().unwrap();
         let root = rustix::process::getuid().is_root();
         let mut config = format!(
             "base_dir = {0}/run\nprotocols = imap\nssl = no\nlog_path = {0}/log\nmail_location = {3}:{0}/mail\n\
-             mail_fsync = never\nnamespace inbox {{\n  inbox = yes\n  separator = {1}\n  prefix = {2}\n}}\n",
+             mail_fsync = never\nmail_plugins = {4}\nnamespace inbox {{\n  inbox = yes\n  separator = {1}\n  prefix = {2}\n}}\n",
             home.path().display(),
             separator,
             if prefix.is_empty() { "\"\"" } else { prefix },
             format,
+            plugins,
         );
         if root {
             // Dovecot does not read mail as root.
@@ -56,6 +61,7 @@ impl Dovecot {
             link: Link::Tunnel { command: self.command.clone(), stderr: TunnelStderr::Discarded },
             login: None,
             timeout: Duration::from_secs(30),
+            compression: Compression::Wanted,
             disable_extensions: disabled.iter().map(|name| (*name).to_owned()).collect(),
             prefix: None,
             trace: None,
@@ -68,6 +74,15 @@ impl Dovecot {
             Err(error) => panic!("{error}; {}", fs::read_to_string(self.home.path().join("log")).unwrap_or_default()),
         }
     }
+}
+
+#[tokio::test]
+async fn dovecot_keeps_the_contract_when_all_is_compressed() {
+    let dovecot = Dovecot::with("mdbox", "/", "", "zlib imap_zlib");
+    let (mut store, mut other) = (dovecot.session(&[]).await, dovecot.session(&[]).await);
+    assert_eq!(store.profile().compression, "DEFLATE");
+    contract::holds(&mut store, &mut other).await;
+    store.close().await;
 }
 
 #[tokio::test]

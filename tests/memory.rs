@@ -13,8 +13,8 @@ use interimap::mail::{
 };
 use interimap::plan::{Pair, Policy};
 use interimap::state::State;
-use interimap::store::Store;
-use interimap::store::imap::{Endpoint, Link, TunnelStderr, connect_over};
+use interimap::store::imap::{Compression, Endpoint, Link, TunnelStderr, connect_over};
+use interimap::store::{Cause, Store};
 use peak_alloc::PeakAlloc;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
@@ -31,10 +31,55 @@ const OCTETS_A_MESSAGE: usize = 24;
 /// What two sessions and a run take, however many messages there are.
 const ALLOWANCE: usize = 1 << 20;
 
+/// What a session takes that is sent a bomb: windows, rooms, and a line as long as it may get, twice while it grows.
+const ALLOWANCE_OF_A_BOMB: usize = 5 << 20;
+
+/// A gigabyte that never ends its line, in some megabyte on the wire.
+async fn cost_of_a_bomb() -> usize {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let piece = {
+        let mut deflater = flate2::Compress::new(flate2::Compression::best(), false);
+        let mut piece = Vec::with_capacity(1 << 16);
+        deflater.compress_vec(&vec![b'x'; 1 << 20], &mut piece, flate2::FlushCompress::Full).unwrap();
+        piece
+    };
+    let served = tokio::spawn(async move {
+        let (mut line, mut stream) = (String::new(), BufReader::new(&mut theirs));
+        stream.write_all(b"* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] ready\r\n").await.unwrap();
+        for _ in 0..2 {
+            line.clear();
+            stream.read_line(&mut line).await.unwrap();
+            let tag = line.split(' ').next().unwrap();
+            stream.write_all(format!("{tag} OK done\r\n").as_bytes()).await.unwrap();
+        }
+        // Behind a full flush the stream is as at its beginning, so that the piece can be repeated.
+        for _ in 0..1024 {
+            if stream.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+    });
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    let mut store = connect_over(ours, &endpoint(Compression::Wanted)).await.unwrap();
+    let session = MEMORY.current_usage() - before;
+    println!("a session that deflates: {session} octets");
+    assert!(session < 640 << 10, "{session} octets");
+    let error = store.mailboxes().await.unwrap_err();
+    assert_eq!(error.cause, Cause::Limit, "{error}");
+    assert!(store.traffic().bytes_received < 1 << 17, "{:?}", store.traffic());
+    drop(store);
+    served.await.unwrap();
+    MEMORY.peak_usage() - before
+}
+
 /// The only test here, for all that runs beside it would be counted.
 #[test]
 fn s066_a_mailbox_that_is_listed_in_full_costs_few_octets_a_message() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let octets = runtime.block_on(cost_of_a_bomb());
+    println!("a bomb: {octets} octets");
+    assert!(octets < ALLOWANCE_OF_A_BOMB, "{octets} octets");
     for (gap, order) in [(20, Listed::Ascending), (3, Listed::Descending)] {
         let (octets, rows) = runtime.block_on(cost_of_a_quiet_run(gap, order));
         println!("UIDs {gap} apart, {order:?}: {octets} octets, {} a message", octets / MESSAGES as usize);
@@ -103,15 +148,19 @@ fn filled(gap: u32) -> State {
 async fn opened(gap: u32, order: Listed) -> Box<dyn Store> {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     tokio::spawn(serve(theirs, gap, order));
-    let endpoint = Endpoint {
+    Box::new(connect_over(ours, &endpoint(Compression::Unwanted)).await.unwrap())
+}
+
+fn endpoint(compression: Compression) -> Endpoint {
+    Endpoint {
         link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
         login: None,
         timeout: Duration::from_secs(60),
+        compression,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,
-    };
-    Box::new(connect_over(ours, &endpoint).await.unwrap())
+    }
 }
 
 /// A server that keeps no mod-sequences of its only mailbox, and holds no message: it says what one would look like.

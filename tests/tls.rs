@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use interimap::store::imap::{
-    Endpoint, Link, Login, Mechanism, PasswordSource, Protection, TlsOptions, TlsVersion, Verification, connect_over,
+    Compression, Endpoint, Link, Login, Mechanism, PasswordSource, Protection, TlsOptions, TlsVersion, Verification,
+    connect_over,
 };
 use interimap::store::{Cause, Error, Retry, Store};
 use openssl::asn1::Asn1Time;
@@ -206,6 +207,7 @@ fn endpoint(protection: Protection) -> Endpoint {
             mechanisms: vec![Mechanism::Plain, Mechanism::Login],
         }),
         timeout: Duration::from_secs(10),
+        compression: Compression::Wanted,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,

@@ -15,8 +15,8 @@ use interimap::mail::{
     Uid, UidSet, UidValidity,
 };
 use interimap::store::imap::{
-    Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions, TunnelStderr,
-    WireTrace, connect_over,
+    Compression, Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions,
+    TunnelStderr, WireTrace, connect_over,
 };
 use interimap::store::{
     Appended, Body, Cause, Error, Expunged, Fetched, Form, MailboxKind, Message, Method, Reach, Retry, Store, Stored,
@@ -1514,6 +1514,131 @@ async fn turns_and_octets_are_counted() {
     finish(store, player).await;
 }
 
+// -------------------------------------------------------------------------------------------------------- compression
+
+/// A session in which COMPRESS was answered so, with what follows.
+fn compressed(answer: &str) -> String {
+    format!(
+        "S: * PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] ready\nC: e1 LIST \"\" \"\"\nC: e2 COMPRESS DEFLATE\n\
+         S: * LIST (\\Noselect) \"/\" \"\"\nS: e1 OK done\n{answer}"
+    )
+}
+
+const LISTED: &str = "C: l1 LIST \"\" \"*\"\nC: l2 LSUB \"\" \"*\"\nS: * LIST () \"/\" x\nS: l1 OK done\nS: l2 OK done\n\
+                      C: l3 STATUS \"x\" (MESSAGES UIDNEXT UIDVALIDITY)\n\
+                      S: * STATUS x (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)\nS: l3 OK done\n";
+
+/// What a server sends once it deflates, as a script writes octets.
+fn deflated(text: &str) -> String {
+    let mut deflated = Vec::with_capacity(text.len() + 64);
+    let mut deflater = flate2::Compress::new(flate2::Compression::fast(), false);
+    deflater.compress_vec(text.as_bytes(), &mut deflated, flate2::FlushCompress::Sync).unwrap();
+    deflated.iter().map(|octet| format!("\\x{octet:02x}")).collect()
+}
+
+#[tokio::test]
+async fn compression_begins_behind_the_login_and_a_trace_shows_what_was_meant() {
+    let script = format!(
+        "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN COMPRESS=DEFLATE] ready\nC: a1 AUTHENTICATE PLAIN\nS: + \n\
+         C+ AGFsaWNlAHPDtiAic2VjcmV0\nS: a1 OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] welcome\n\
+         C: e1 LIST \"\" \"\"\nC: e2 COMPRESS DEFLATE\nS: * LIST (\\Noselect) \"/\" \"\"\nS: e1 OK done\nS: e2 OK now\n\
+         compress\n{LISTED}{LISTED}{LISTED}"
+    );
+    let (stream, player) = play(&script);
+    let trace = Arc::new(Lines::default());
+    let endpoint = Endpoint { trace: Some(trace.clone()), ..tcp(Protection::Plain) };
+    let mut store = connect_over(stream, &endpoint).await.unwrap();
+    assert_eq!(store.profile().compression, "DEFLATE");
+    let mut before = store.traffic();
+    for _ in 0..3 {
+        assert_eq!(store.mailboxes().await.unwrap().mailboxes.len(), 1);
+        let traffic = store.traffic();
+        let crossed = (traffic.bytes_sent - before.bytes_sent, traffic.bytes_received - before.bytes_received);
+        assert!(crossed.0 < 100 && crossed.1 < 100, "what crosses is counted, not what it stands for: {crossed:?}");
+        assert_eq!(traffic.turns - before.turns, 2);
+        before = traffic;
+    }
+    finish(store, player).await;
+    let lines = trace.0.lock().unwrap().join("\n");
+    assert_eq!(lines.matches("S: * STATUS x (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)").count(), 3, "{lines}");
+    assert_eq!(lines.matches(" STATUS \"x\" (MESSAGES UIDNEXT UIDVALIDITY)").count(), 3, "{lines}");
+}
+
+#[tokio::test]
+async fn compression_is_done_without_where_it_is_not_to_be_had() {
+    let plain = "S: * PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] ready\nC: e1 LIST \"\" \"\"\nS: e1 OK done\n";
+    let lacking = &plain.replace(" COMPRESS=DEFLATE", "");
+    let active = &compressed("S: e2 NO [COMPRESSIONACTIVE] TLS does\n");
+    let unknown = &compressed("S: e2 BAD what\n");
+    for (script, compression, disabled, told) in [
+        (plain, Compression::Unwanted, "", "none"),
+        (plain, Compression::Wanted, "COMPRESS=DEFLATE", "disabled"),
+        (plain, Compression::Wanted, "COMPRESS", "disabled"),
+        (lacking, Compression::Wanted, "", "does not offer"),
+        (active, Compression::Wanted, "", "refuses"),
+        (unknown, Compression::Wanted, "", "refuses"),
+    ] {
+        let (stream, player) = play(&(script.to_owned() + LISTED));
+        let disable_extensions = disabled.split_whitespace().map(str::to_owned).collect();
+        let endpoint = Endpoint { compression, disable_extensions, ..tunnel() };
+        let mut store = connect_over(stream, &endpoint).await.unwrap();
+        assert!(store.profile().compression.contains(told), "{}", store.profile().compression);
+        store.mailboxes().await.unwrap();
+        finish(store, player).await;
+    }
+}
+
+/// Octets that come with the OK are deflated already, whatever the pieces; those before it are not.
+#[tokio::test]
+async fn what_comes_with_the_consent_is_deflated() {
+    let bye = deflated("* BYE enough\r\n");
+    for (answer, told) in [
+        (format!("S> e2 OK now\\r\\n{bye}\n"), "the server closed the connection: enough"),
+        (format!("S: * OK before\nS> e2 OK now\\r\\n{}\nS> {}\n", &bye[..8], &bye[8..]), "connection: enough"),
+    ] {
+        let (stream, player) = play(&(compressed(&answer) + "hang up"));
+        let mut store = connect_over(stream, &tunnel()).await.unwrap();
+        let error = store.mailboxes().await.unwrap_err();
+        assert!(error.text.ends_with(told), "{error}");
+        finish(store, player).await;
+    }
+}
+
+/// `quirks`: compress-that-breaks
+#[tokio::test(start_paused = true)]
+async fn a_server_that_breaks_when_it_compresses_is_told_with_what_to_do() {
+    let stored = |text: &str| deflated(text);
+    let nonsense = stored("\u{7}nonsense\r\n");
+    let endless = stored(&("* OK ".to_owned() + &"x".repeat(2 << 20)));
+    for (what, behind, cause) in [
+        ("it goes on as before", "S: * 1 EXISTS\nS: * 2 EXISTS\nhang up".to_owned(), Cause::Protocol),
+        ("the answer comes as before", "S: l1 OK done\nhang up".to_owned(), Cause::Protocol),
+        ("garbage", "S> \\xff\\xff\\xff\\xff\nhang up".to_owned(), Cause::Protocol),
+        ("a header of zlib", "S> \\x78\\x9c\\x00\\x00\\x00\\xff\\xff\nhang up".to_owned(), Cause::Protocol),
+        ("it inflates to no IMAP", format!("S> {nonsense}\nhang up"), Cause::Protocol),
+        ("it inflates to a line without an end", format!("S> {endless}\nhang up"), Cause::Limit),
+        ("it hangs up", "hang up".to_owned(), Cause::ConnectionLost),
+        ("it ends what it deflates", "S> \\x03\\x00\nwait".to_owned(), Cause::ConnectionLost),
+        ("it says nothing any more", "wait".to_owned(), Cause::TimedOut),
+    ] {
+        let (stream, player) = play(&(compressed("S: e2 OK now\n") + &behind));
+        let mut store = connect_over(stream, &tunnel()).await.unwrap();
+        let error = store.mailboxes().await.unwrap_err();
+        assert_eq!((error.cause, error.reach), (cause, Reach::Side), "{what}: {error}");
+        assert!(error.text.contains("compress = false"), "{what}: {error}");
+        drop((store, player));
+    }
+    // Once it has made sense, it is not compression that is to blame for an end, but for garbage it is.
+    for (behind, blamed) in [("hang up", false), ("S> \\xff\\xff\\xff\\xff\nhang up", true)] {
+        let answer = format!("S> e2 OK now\\r\\n{}\n{behind}", deflated("* 1 EXISTS\r\n"));
+        let (stream, player) = play(&compressed(&answer));
+        let mut store = connect_over(stream, &tunnel()).await.unwrap();
+        let error = store.mailboxes().await.unwrap_err();
+        assert_eq!(error.text.contains("compress = false"), blamed, "{error}");
+        drop((store, player));
+    }
+}
+
 // --------------------------------------------------------------------------------------------------------------- props
 
 /// Begins to play; the client's end of the stream comes back.
@@ -1575,6 +1700,7 @@ fn tunnel() -> Endpoint {
         link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
         login: None,
         timeout: Duration::from_secs(20),
+        compression: Compression::Wanted,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,

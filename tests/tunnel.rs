@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use interimap::store::imap::{Endpoint, ImapStore, Link, TunnelStderr, connect};
+use interimap::store::imap::{Compression, Endpoint, ImapStore, Link, TunnelStderr, connect};
 use interimap::store::{Cause, Error, Retry, Store};
 
 #[tokio::test]
@@ -119,6 +119,7 @@ fn endpoint(command: &str, stderr: TunnelStderr) -> Endpoint {
         link: Link::Tunnel { command: command.to_owned(), stderr },
         login: None,
         timeout: Duration::from_secs(20),
+        compression: Compression::Unwanted,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,

@@ -39,7 +39,7 @@ pub use paths::Environment;
 
 use finding::Findings;
 use password::{Privacy, Terminal, Written};
-use side::Surroundings;
+use side::{Compress, Surroundings};
 
 /// No configuration is larger, in octets.
 const LARGEST: u64 = 1024 * 1024;
@@ -215,7 +215,9 @@ fn endpoint_of(address: &Address, side: Side, written: Written, terminal: &Arc<T
         Address::Maildir { path } => return Endpoint::Maildir(tree::tree_at(path.clone())),
     };
     let timeout: Duration = side::DEFAULT_TIMEOUT;
-    Endpoint::Imap(imap::Endpoint { link, login, timeout, disable_extensions: Vec::new(), prefix: None, trace: None })
+    let compression = Compress::Auto.over(&link);
+    let disable_extensions = Vec::new();
+    Endpoint::Imap(imap::Endpoint { link, login, timeout, compression, disable_extensions, prefix: None, trace: None })
 }
 
 fn read_accounts<'t>(

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use crate::mail::Side;
 use crate::plan::Writing;
 use crate::store::imap::{
-    self, Link, Login, Mechanism, PasswordSource, Protection, TlsOptions, TlsVersion, TunnelStderr, Verification,
+    self, Compression, Link, Login, Mechanism, PasswordSource, Protection, TlsOptions, TlsVersion, TunnelStderr,
+    Verification,
 };
 
 use super::Endpoint;
@@ -83,6 +84,27 @@ const MECHANISMS: &[(&str, Option<Mechanism>)] = &[
     ("xoauth2", None),
 ];
 
+/// What `compress` says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compress {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Compress {
+    /// Left to us, what is far is compressed: to a server on this machine the octets cost less than the work, and what the
+    /// command of a tunnel does with them is unknown (`ssh -C` compresses too).
+    pub(super) fn over(self, link: &Link) -> Compression {
+        let is_far = || matches!(link, Link::Tcp { host, .. } if !address::is_loopback(host));
+        match self {
+            Compress::Always => Compression::Wanted,
+            Compress::Auto if is_far() => Compression::Wanted,
+            Compress::Auto | Compress::Never => Compression::Unwanted,
+        }
+    }
+}
+
 /// Every key of the table, read but not yet brought together.
 struct Raw<'t> {
     kind: Option<Spanned<Kind>>,
@@ -96,6 +118,7 @@ struct Raw<'t> {
     command: Option<&'t str>,
     stderr: TunnelStderr,
     timeout: Duration,
+    compress: Compress,
     disable_extensions: Vec<String>,
     prefix: Option<String>,
     writing: Writing,
@@ -207,10 +230,12 @@ fn session(
 ) -> Configured {
     let login =
         raw.username.map(|username| login(username, raw.written, raw.mechanisms, place, side, &around.terminal));
+    let compression = raw.compress.over(&link);
     let endpoint = Endpoint::Imap(imap::Endpoint {
         link,
         login,
         timeout: raw.timeout,
+        compression,
         disable_extensions: raw.disable_extensions,
         prefix: raw.prefix,
         trace: None,
@@ -236,7 +261,6 @@ pub(super) fn login(
 
 fn read_keys<'t>(reader: &mut Reader<'t, '_>, around: &Surroundings<'_>) -> Raw<'t> {
     let timeout = read_timeout(reader).unwrap_or(DEFAULT_TIMEOUT);
-    read_compress(reader);
     Raw {
         kind: reader.word("type", KINDS),
         host: read_host(reader),
@@ -252,6 +276,7 @@ fn read_keys<'t>(reader: &mut Reader<'t, '_>, around: &Surroundings<'_>) -> Raw<
             _ => TunnelStderr::Logged,
         },
         timeout,
+        compress: read_compress(reader),
         disable_extensions: read_extensions(reader),
         prefix: read_prefix(reader),
         writing: match reader.choice("read-only").map(Spanned::into_inner) {
@@ -370,16 +395,18 @@ fn fingerprint(text: &str) -> Option<[u8; 32]> {
     if digits.len() == 64 { octets.try_into().ok() } else { None }
 }
 
-/// `compress` is there in name only: whatever is not `false` would claim more than is done.
-fn read_compress(reader: &mut Reader<'_, '_>) {
-    const HELP: &str = "write compress = false, or leave it out";
-    let Some(value) = reader.value("compress") else { return };
-    let message = match (value.get_ref().as_bool(), value.get_ref().as_str()) {
-        (Some(false), _) => return,
-        (Some(true), _) | (None, Some("auto")) => "compression is not there yet",
-        (None, _) => "\"compress\" has to be \"auto\", true or false",
-    };
-    reader.findings.error(value.span(), message, HELP);
+fn read_compress(reader: &mut Reader<'_, '_>) -> Compress {
+    let Some(value) = reader.value("compress") else { return Compress::Auto };
+    match (value.get_ref().as_bool(), value.get_ref().as_str()) {
+        (Some(true), _) => Compress::Always,
+        (Some(false), _) => Compress::Never,
+        (None, Some("auto")) => Compress::Auto,
+        (None, _) => {
+            let help = "leave it out, or write compress = false";
+            reader.findings.error(value.span(), "\"compress\" has to be \"auto\", true or false", help);
+            Compress::Auto
+        }
+    }
 }
 
 fn read_timeout(reader: &mut Reader<'_, '_>) -> Option<Duration> {

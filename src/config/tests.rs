@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::mail::{Access, MailboxName, Pattern};
 use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Rename, Writing};
-use crate::store::imap::{Mechanism, TlsVersion, Verification};
+use crate::store::imap::{Compression, Mechanism, TlsVersion, Verification};
 use crate::store::maildir::{Durability, Endpoint as Tree, KeywordStorage, Layout, NameEncoding};
 
 fn environment() -> Environment {
@@ -77,7 +77,9 @@ fn a_small_configuration_means_everything_in_both_directions() {
     assert_eq!(account.database, Path::new("/home/alice/.local/share/interimap/a.db"));
     assert_eq!(account.addresses.local, "tunnel:x");
     assert_eq!(account.addresses.remote, "u@h");
-    let imap::Endpoint { link, login, timeout, disable_extensions, prefix, trace } = session(account.endpoints.remote);
+    let imap::Endpoint { link, login, timeout, compression, disable_extensions, prefix, trace } =
+        session(account.endpoints.remote);
+    assert_eq!(compression, Compression::Wanted);
     let protection = Protection::Tls(TlsOptions::default());
     assert_eq!(link, Link::Tcp { host: "h".to_owned(), port: 993, protection });
     assert_eq!(login.unwrap().mechanisms, [Mechanism::Plain, Mechanism::Login]);
@@ -163,6 +165,38 @@ fn every_key_of_a_side_has_its_meaning() {
     let login = remote.login.unwrap();
     assert_eq!((login.username.as_str(), login.mechanisms), ("alice@example.org", vec![Mechanism::Login]));
     assert_eq!(account.addresses.remote, "alice%40example.org@[::1]:1143");
+}
+
+/// Left to us, what is far is compressed. What a tunnel does with octets is unknown.
+#[test]
+fn compression_is_left_to_the_distance_or_said() {
+    let remote = |host: &str, line: &str| {
+        let text = with("", line).replace("host = \"h\"", &format!("host = \"{host}\""));
+        session(account(&text).endpoints.remote).compression
+    };
+    for (host, auto) in [
+        ("mail.example.org", Compression::Wanted),
+        ("192.168.1.1", Compression::Wanted),
+        ("::ffff:192.168.1.1", Compression::Wanted),
+        ("localhost", Compression::Unwanted),
+        ("127.1.2.3", Compression::Unwanted),
+        ("::1", Compression::Unwanted),
+    ] {
+        assert_eq!(remote(host, ""), auto, "{host}");
+        assert_eq!(remote(host, "compress = \"auto\""), auto, "{host}");
+        assert_eq!(remote(host, "compress = true"), Compression::Wanted, "{host}");
+        assert_eq!(remote(host, "compress = false"), Compression::Unwanted, "{host}");
+    }
+    for (line, expected) in [
+        ("", Compression::Unwanted),
+        ("compress = \"auto\"", Compression::Unwanted),
+        ("compress = true", Compression::Wanted),
+        ("compress = false", Compression::Unwanted),
+    ] {
+        let side = |side: &str| format!("[account.a.{side}]\ntype = \"tunnel\"\ncommand = \"{side}\"\n{line}\n");
+        let account = account(&(side("local") + &side("remote")));
+        assert_eq!(session(account.endpoints.local).compression, expected, "{line}");
+    }
 }
 
 /// What `path = "~/Mail"` alone means.

@@ -119,9 +119,12 @@ pub fn check_text(account: &str, sides: &Both<Option<CheckedSide>>) -> String {
             text.push('\n');
         };
         // A Maildir has none of these.
-        for (name, value) in
-            [("server", &profile.server), ("protection", &profile.protection), ("login", &profile.login)]
-        {
+        for (name, value) in [
+            ("server", &profile.server),
+            ("protection", &profile.protection),
+            ("compressed", &profile.compression),
+            ("login", &profile.login),
+        ] {
             if !value.is_empty() {
                 row(name, value);
             }
@@ -195,6 +198,7 @@ struct SideJson<'a> {
     address: &'a str,
     server: &'a str,
     protection: &'a str,
+    compression: &'a str,
     login: &'a str,
     method: &'static str,
     listed_in_full: &'a [String],
@@ -250,6 +254,7 @@ fn side_json(side: &CheckedSide) -> SideJson<'_> {
         address: &profile.address,
         server: &profile.server,
         protection: &profile.protection,
+        compression: &profile.compression,
         login: &profile.login,
         method: profile.method.as_str(),
         listed_in_full: mailboxes.as_ref().map_or(&[], |mailboxes| &mailboxes.listed_in_full),
@@ -278,6 +283,7 @@ mod tests {
             address: "tunnel: doveadm exec imap".to_owned(),
             server: "Dovecot".to_owned(),
             protection: "none (tunnel)".to_owned(),
+            compression: "DEFLATE".to_owned(),
             login: "preauthenticated".to_owned(),
             method: Method::Qresync,
             reason: "the server offers QRESYNC".to_owned(),
@@ -299,6 +305,7 @@ mod tests {
 local side: tunnel: doveadm exec imap
   server      Dovecot
   protection  none (tunnel)
+  compressed  DEFLATE
   login       preauthenticated
   method      qresync: the server offers QRESYNC
   in full     2 mailboxes keep no mod-sequences, so that all messages are listed in every run: Archive, x\\u{1b}y
@@ -323,6 +330,7 @@ remote side: not opened
             address: "maildir:/home/alice/Mail".to_owned(),
             server: String::new(),
             protection: String::new(),
+            compression: String::new(),
             login: String::new(),
             method: Method::Embedded,
             reason: "an index of our own tells what has changed".to_owned(),

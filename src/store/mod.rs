@@ -294,6 +294,8 @@ pub struct Profile {
     pub server: String,
     /// How the connection is protected: `TLSv1.3`, `STARTTLS, TLSv1.2`, `none (tunnel)`.
     pub protection: String,
+    /// Whether what crosses the wire is compressed, and by what: `DEFLATE`, `none (the server does not offer it)`.
+    pub compression: String,
     /// How the login was done: `PLAIN`, `LOGIN`, `preauthenticated`.
     pub login: String,
     /// How mailboxes are observed.

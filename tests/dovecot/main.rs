@@ -7,6 +7,7 @@
 mod support;
 
 mod commands;
+mod compression;
 mod cost;
 mod fixtures;
 mod kill;

@@ -8,7 +8,7 @@ use interimap::mail::{
     Checkpoint, FlagSet, InternalDate, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity,
 };
 use interimap::store::imap::{
-    Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, Protection, TunnelStderr, connect_over,
+    Compression, Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, Protection, TunnelStderr, connect_over,
 };
 use interimap::store::{Body, Error, Fetched, Form, Message, Store, UidScope, Wanted};
 use tokio::sync::mpsc;
@@ -92,6 +92,7 @@ pub(crate) fn tunnel() -> Endpoint {
         link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
         login: None,
         timeout: Duration::from_secs(20),
+        compression: Compression::Unwanted,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,

@@ -385,6 +385,7 @@ impl MemoryStore {
             address: "memory".to_owned(),
             server: "memory".to_owned(),
             protection: "none".to_owned(),
+            compression: "none".to_owned(),
             login: "none".to_owned(),
             method: if observer == Observer::Qresync { Method::Qresync } else { Method::Full },
             reason: "chosen by the test".to_owned(),

@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use flate2::{Decompress, FlushDecompress, Status};
+
 /// Which way octets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -198,10 +200,10 @@ impl Proxy {
         (start + text.len()) as u64
     }
 
-    /// The commands that the client sent in the clear, without tags and literals.
+    /// The commands that the client sent in the clear, deflated or not, without tags and literals.
     pub(crate) fn commands(&self) -> Vec<String> {
         let state = self.shared.lock();
-        state.connections.iter().flat_map(|record| commands(&record.all(Direction::ToServer))).collect()
+        state.connections.iter().flat_map(|record| commands(&inflated(record.all(Direction::ToServer)))).collect()
     }
 
     /// Those of the commands that change something on the server.
@@ -427,6 +429,24 @@ fn transcript(state: &State) -> String {
         }
     }
     text
+}
+
+/// What a client said, with what is behind COMPRESS inflated, if it is deflated.
+fn inflated(mut said: Vec<u8>) -> Vec<u8> {
+    const AGREED: &[u8] = b" COMPRESS DEFLATE\r\n";
+    let Some(at) = said.windows(AGREED.len()).position(|window| window == AGREED) else { return said };
+    let deflated = said.split_off(at + AGREED.len());
+    let (mut inflater, mut plain) = (Decompress::new(false), Vec::new());
+    loop {
+        plain.reserve(1 << 16);
+        let taken = inflater.total_in() as usize;
+        match inflater.decompress_vec(&deflated[taken..], &mut plain, FlushDecompress::Sync) {
+            Ok(Status::Ok) if plain.len() == plain.capacity() => {}
+            Ok(_) => return [said, plain].concat(),
+            // The server did not want it.
+            Err(_) => return [said, deflated].concat(),
+        }
+    }
 }
 
 /// The commands in what a client said, without their tags.

@@ -7,15 +7,20 @@
 //! S> * 1 EX                 octets without a line end; \r \n \0 \\ \xff are understood
 //! C> hello\r\n              octets that the client must send: those of a literal
 //! C+ "b" {5+}               the rest of a line of the client, behind a literal
+//! compress                  from here on, both ways, all is deflated (RFC 4978)
 //! hang up                   the server closes the connection
 //! wait                      the server neither listens nor speaks for an hour
 //! ```
 //!
 //! At the end the server waits until the client hangs up; whatever the client says before is one line too many.
 
+#[path = "deflated.rs"]
+mod deflated;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use deflated::deflated;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
@@ -34,10 +39,15 @@ impl Player {
 /// Begins to play over a stream: one end of a [`duplex`](tokio::io::duplex), with or without TLS.
 pub(crate) fn play_on(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, script: &str) -> Player {
     let script = script.to_owned();
+    let stream: Box<dyn Octets> = Box::new(stream);
     Player(tokio::spawn(async move { perform(BufReader::new(stream), &script).await }))
 }
 
-async fn perform<S: AsyncRead + AsyncWrite + Unpin>(mut stream: BufReader<S>, script: &str) -> Result<(), String> {
+trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Octets for T {}
+
+async fn perform(mut stream: BufReader<Box<dyn Octets>>, script: &str) -> Result<(), String> {
     let mut tags: BTreeMap<String, String> = BTreeMap::new();
     for line in script.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
         let (verb, text) = line.split_at_checked(3).unwrap_or((line, ""));
@@ -58,6 +68,7 @@ async fn perform<S: AsyncRead + AsyncWrite + Unpin>(mut stream: BufReader<S>, sc
                 stream.read_exact(&mut said).await.map_err(|_| format!("expected: {line}\nthe client hung up"))?;
                 compare(&String::from_utf8_lossy(&expected), &String::from_utf8_lossy(&said), line)?;
             }
+            _ if line == "compress" => stream = BufReader::new(Box::new(deflated(stream))),
             _ if line == "hang up" => return Ok(()),
             _ if line == "wait" => tokio::time::sleep(Duration::from_secs(3600)).await,
             _ => return Err(format!("the script has a line that is none: {line}")),

@@ -8,6 +8,8 @@
 pub(crate) mod account;
 #[path = "command.rs"]
 mod command;
+#[path = "deflated.rs"]
+mod deflated;
 #[path = "messages.rs"]
 mod messages;
 
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use account::{Account, Held, Mailbox};
 use command::{Arg, hear};
+use deflated::deflated;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 /// What a server is like.
@@ -75,24 +78,39 @@ pub(crate) fn serve(
         account: account.clone(),
         manner,
         authenticated,
+        compression: Compression::Off,
         condstore: false,
         qresync: false,
         selected: None,
         out: Vec::new(),
     };
     // That the client hangs up is no error of the server's.
+    let stream: Box<dyn Octets> = Box::new(stream);
     tokio::spawn(async move { session.run(BufReader::new(stream)).await.ok() });
 }
+
+trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Octets for T {}
 
 struct Session {
     account: Arc<Mutex<Account>>,
     manner: Manner,
     authenticated: bool,
+    compression: Compression,
     /// Whether a command has made this session aware of mod-sequences (RFC 7162 §3.1).
     condstore: bool,
     qresync: bool,
     selected: Option<Selected>,
     out: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Off,
+    /// It begins behind the answer.
+    Agreed,
+    On,
 }
 
 /// The mailbox that is selected, as the client knows it.
@@ -122,7 +140,7 @@ const NO_MODSEQ: &str = "the mailbox keeps no mod-sequences";
 type Answer = Result<String, String>;
 
 impl Session {
-    async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut self, mut stream: BufReader<S>) -> io::Result<()> {
+    async fn run(mut self, mut stream: BufReader<Box<dyn Octets>>) -> io::Result<()> {
         let greeting = if self.authenticated { "* PREAUTH ready\r\n" } else { "* OK ready\r\n" };
         stream.write_all(greeting.as_bytes()).await?;
         loop {
@@ -143,6 +161,14 @@ impl Session {
             stream.flush().await?;
             if leaves {
                 return Ok(());
+            }
+            if self.compression == Compression::Agreed {
+                // What follows is deflated, so that it cannot have been sent before the answer was known.
+                if !stream.buffer().is_empty() {
+                    self.note("more behind COMPRESS".to_owned())?;
+                }
+                stream = BufReader::new(Box::new(deflated(stream)));
+                self.compression = Compression::On;
             }
         }
     }
@@ -218,6 +244,13 @@ impl Session {
                 let enabled = [("CONDSTORE", self.condstore), ("QRESYNC", self.qresync)];
                 let enabled = enabled.iter().filter(|(name, on)| *on && names.iter().any(|asked| asked.is(name)));
                 self.say(&format!("* ENABLED{}", enabled.map(|(name, _)| format!(" {name}")).collect::<String>()));
+            }
+            ("COMPRESS", [algorithm]) if algorithm.is("DEFLATE") => {
+                self.needs("COMPRESS=DEFLATE")?;
+                if self.compression == Compression::On {
+                    return no("COMPRESSIONACTIVE", "it is on");
+                }
+                self.compression = Compression::Agreed;
             }
             ("NAMESPACE", []) => {
                 self.needs("NAMESPACE")?;

@@ -6,7 +6,9 @@ pub(crate) mod server;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use interimap::store::imap::{Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, TunnelStderr, connect_over};
+use interimap::store::imap::{
+    Compression, Endpoint, ImapStore, Link, Login, Mechanism, PasswordSource, TunnelStderr, connect_over,
+};
 use server::account::Account;
 use server::{Habit, Manner, serve};
 use zeroize::Zeroizing;
@@ -30,6 +32,7 @@ pub(crate) fn manners() -> Vec<Manner> {
              MULTIAPPEND",
             &[],
         ),
+        manner("ENABLE CONDSTORE QRESYNC UIDPLUS LIST-STATUS LITERAL+ MULTIAPPEND COMPRESS=DEFLATE", &[]),
         manner("ENABLE CONDSTORE QRESYNC LITERAL-", &[Habit::MissesTheGone]),
         manner(
             "ENABLE CONDSTORE UIDPLUS ESEARCH LIST-EXTENDED LIST-STATUS NAMESPACE ID UNSELECT LITERAL-",
@@ -37,7 +40,7 @@ pub(crate) fn manners() -> Vec<Manner> {
         ),
         manner("CONDSTORE UIDPLUS LIST-EXTENDED", &[Habit::MissesTheGone]),
         manner("CONDSTORE MULTIAPPEND", &[Habit::NoUidNext]),
-        Manner { login, ..manner("UIDPLUS", &[Habit::BareRefusals]) },
+        Manner { login, ..manner("UIDPLUS COMPRESS=DEFLATE", &[Habit::BareRefusals]) },
         manner("", &[Habit::NoUidNext, Habit::MissesTheGone]),
     ]
 }
@@ -63,6 +66,7 @@ pub(crate) async fn open(account: &Arc<Mutex<Account>>, manner: &Manner) -> Imap
         link: Link::Tunnel { command: "not run".to_owned(), stderr: TunnelStderr::Discarded },
         login,
         timeout: Duration::from_secs(20),
+        compression: Compression::Wanted,
         disable_extensions: Vec::new(),
         prefix: None,
         trace: None,

@@ -8,14 +8,12 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::capability::Literals;
@@ -25,6 +23,7 @@ use super::parse::{parse, printable};
 use super::refusal::words;
 use super::response::{BodyItem, Code, Fetch, LiteralKind, Response, Status, UntaggedStatus};
 use super::transport::{Privacy, Transport};
+use super::wire::Broken;
 use crate::store::{Cause, Error, Traffic};
 
 /// While more than this waits to be written, nothing is added.
@@ -40,6 +39,9 @@ const REST_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How many octets of commands may be unanswered before the next one waits. A server that reads no further while it
 /// answers keeps them in the buffers of the system, which hold more than this.
 const WINDOW: usize = 16 * 1024;
+
+/// What to do about a server that makes no sense once it deflates.
+const WITHOUT_COMPRESSION: &str = "; compression is on, and compress = false does without it";
 
 /// A connection to a server.
 pub(super) struct Connection {
@@ -65,13 +67,26 @@ pub(super) struct Connection {
     /// Whether an ALERT is the server's, and not anybody's who sits between us (RFC 9051 §11.3).
     heeds_alerts: bool,
     patience: Duration,
-    traffic: Traffic,
+    /// What had gone over the wire before this conversation.
+    before: Traffic,
+    /// How often they spoke after we had spoken.
+    turns: u64,
     /// Whether we were the last to speak.
     spoke: bool,
+    inflated: Inflated,
     trace: Option<Arc<dyn WireTrace>>,
     /// The line that is being written, as the trace will show it.
     line: String,
     failure: Option<Error>,
+}
+
+/// What came out of a stream that is deflated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inflated {
+    /// Nothing that is IMAP, so far.
+    NoSense,
+    /// IMAP; or it is not deflated.
+    Sense,
 }
 
 /// A command that was begun and not answered.
@@ -155,17 +170,23 @@ impl Connection {
             rested: Duration::ZERO,
             heeds_alerts: false,
             patience,
-            traffic: Traffic::default(),
+            before: Traffic::default(),
+            turns: 0,
             spoke: false,
+            inflated: Inflated::Sense,
             trace,
             line: String::new(),
             failure: None,
         }
     }
 
-    /// What has gone over the wire so far, less what TLS adds.
+    /// What has gone over the wire so far, less what TLS adds; deflated, where it is.
     pub(super) fn traffic(&self) -> Traffic {
-        self.traffic
+        Traffic {
+            bytes_sent: self.before.bytes_sent + self.transport.wire.sent(),
+            bytes_received: self.before.bytes_received + self.transport.wire.received(),
+            turns: self.before.turns + self.turns,
+        }
     }
 
     /// Whether the octets can be read on their way.
@@ -180,12 +201,23 @@ impl Connection {
             let text = "the server sent more behind its answer to STARTTLS; this is how an attacker would speak for it";
             return Err(self.fail(Error::side(Cause::Tls, text).for_good()));
         }
-        Ok((self.transport, self.traffic))
+        let traffic = self.traffic();
+        Ok((self.transport, traffic))
     }
 
     /// Goes on counting from there.
     pub(super) fn continue_from(&mut self, traffic: Traffic) {
-        self.traffic = traffic;
+        self.before = traffic;
+    }
+
+    /// From here on, right behind the OK to COMPRESS, everything is deflated. Nobody logs in any more, so that no secret
+    /// ever shares a window with mail.
+    pub(super) fn compress(&mut self) -> Result<(), Error> {
+        self.ensure_idle()?;
+        let received = self.framer.take_rest();
+        self.transport.wire.deflate(received);
+        self.inflated = Inflated::NoSense;
+        Ok(())
     }
 
     /// From here on, what the server wants to be shown to people is shown: the connection is as private as it must be.
@@ -388,7 +420,11 @@ impl Connection {
 
     /// Closes the connection in the middle of something that cannot be taken back otherwise.
     pub(super) fn fail(&mut self, error: Error) -> Error {
-        self.failure.get_or_insert(error).clone()
+        let failure = match self.inflated {
+            Inflated::NoSense => Error { text: format!("{}{WITHOUT_COMPRESSION}", error.text), ..error },
+            Inflated::Sense => error,
+        };
+        self.failure.get_or_insert(failure).clone()
     }
 
     async fn receive_fresh(&mut self) -> Result<Incoming, Error> {
@@ -432,6 +468,9 @@ impl Connection {
 
     fn understand(&mut self, frame: &Frame) -> Result<Incoming, Error> {
         let response = parse(frame);
+        if response.is_ok() {
+            self.inflated = Inflated::Sense;
+        }
         self.show_received(frame, response.as_ref().ok());
         if let Ok(Response::Tagged { code: Some(code), text, .. } | Response::Untagged { code: Some(code), text, .. }) =
             &response
@@ -496,7 +535,11 @@ impl Connection {
         let moved = timeout(self.patience, poll_fn(|context| self.poll_exchange(context))).await;
         let error = match moved {
             Ok(Ok(Moved::Octets)) => return Ok(()),
-            Ok(Ok(Moved::End)) | Ok(Err(_)) => match self.transport.tunnel.as_mut() {
+            Ok(Err(Broken::Garbled)) => {
+                self.inflated = Inflated::NoSense;
+                Error::side(Cause::Protocol, "what the server sends cannot be inflated")
+            }
+            Ok(Ok(Moved::End)) | Ok(Err(Broken::Stream)) => match self.transport.tunnel.as_mut() {
                 Some(tunnel) => tunnel.obituary().await,
                 None => Error::side(Cause::ConnectionLost, "the connection was lost"),
             },
@@ -508,10 +551,10 @@ impl Connection {
         Err(self.fail(error))
     }
 
-    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Moved>> {
+    fn poll_exchange(&mut self, context: &mut Context<'_>) -> Poll<Result<Moved, Broken>> {
         let wrote = self.poll_outbox(context);
         let mut room = ReadBuf::new(self.framer.space());
-        match Pin::new(&mut self.transport.stream).poll_read(context, &mut room) {
+        match self.transport.wire.poll_read(context, &mut room) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending if wrote => return Poll::Ready(Ok(Moved::Octets)),
@@ -519,12 +562,11 @@ impl Connection {
         }
         let octets = room.filled().len();
         self.framer.filled(octets);
-        self.traffic.bytes_received += octets as u64;
         if octets == 0 {
             return Poll::Ready(Ok(Moved::End));
         }
         if std::mem::take(&mut self.spoke) {
-            self.traffic.turns += 1;
+            self.turns += 1;
         }
         Poll::Ready(Ok(Moved::Octets))
     }
@@ -533,7 +575,7 @@ impl Connection {
     fn poll_outbox(&mut self, context: &mut Context<'_>) -> bool {
         let before = self.written;
         while !self.outbox.is_empty() {
-            match Pin::new(&mut self.transport.stream).poll_write(context, &self.outbox) {
+            match self.transport.wire.poll_write(context, &self.outbox) {
                 Poll::Ready(Ok(octets)) if octets > 0 && !self.write_failed => {
                     self.outbox.advance(octets);
                     self.written += octets as u64;
@@ -546,13 +588,9 @@ impl Connection {
                 Poll::Pending => break,
             }
         }
-        if self.unflushed
-            && self.outbox.is_empty()
-            && Pin::new(&mut self.transport.stream).poll_flush(context).is_ready()
-        {
+        if self.unflushed && self.outbox.is_empty() && self.transport.wire.poll_flush(context).is_ready() {
             self.unflushed = false;
         }
-        self.traffic.bytes_sent += self.written - before;
         self.spoke |= self.written > before;
         self.written > before
     }

@@ -16,6 +16,8 @@ pub struct Endpoint {
     pub login: Option<Login>,
     /// How long the peer may stay silent while we wait for it.
     pub timeout: Duration,
+    /// Whether the octets are to be deflated.
+    pub compression: Compression,
     /// Capabilities to be treated as if the server did not offer them, in upper case.
     pub disable_extensions: Vec<String>,
     /// What stands before every mailbox name; `None` to ask NAMESPACE.
@@ -54,6 +56,15 @@ pub enum Protection {
     StartTls(TlsOptions),
     /// None (`starttls = false`).
     Plain,
+}
+
+/// Whether the octets are deflated on their way (COMPRESS=DEFLATE, RFC 4978).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Wherever the server offers it.
+    Wanted,
+    /// Never.
+    Unwanted,
 }
 
 /// What becomes of a tunnel's stderr.

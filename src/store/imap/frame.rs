@@ -228,6 +228,13 @@ impl Framer {
         nothing_buffered && self.response.is_empty() && matches!(self.place, Place::Line)
     }
 
+    /// Takes away what is buffered and not looked at yet: behind the OK to COMPRESS, it is no text any more.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let rest = self.buffer.get(self.taken..self.received).unwrap_or_default().to_vec();
+        self.taken = self.received;
+        rest
+    }
+
     fn advance(&mut self) -> Result<Option<Event>, FrameError> {
         loop {
             if let Place::Passing { missing: 0 } = self.place {

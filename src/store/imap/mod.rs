@@ -1,4 +1,4 @@
-//! An IMAP session as a store: `transport` carries octets, `frame` cuts them into responses, `parse` reads those,
+//! An IMAP session as a store: `transport` and `wire` carry octets, `frame` cuts them into responses, `parse` reads those,
 //! `connection` asks and hears, `session` opens the conversation, `observe` and its neighbours hold it, a file a verb.
 
 mod append;
@@ -25,10 +25,11 @@ mod store;
 mod store_flags;
 mod transport;
 mod tunnel;
+mod wire;
 
 pub use endpoint::{
-    Endpoint, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions, TlsVersion, TunnelStderr,
-    Verification, WireTrace,
+    Compression, Endpoint, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions, TlsVersion,
+    TunnelStderr, Verification, WireTrace,
 };
 pub use session::{connect, connect_over};
 pub use store::ImapStore;

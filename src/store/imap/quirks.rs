@@ -46,6 +46,7 @@
 //! | capability-injected | iCloud 2023: a proxy writes XAPPLEPUSHSERVICE into capabilities, and into messages until it has seen the answer to CAPABILITY | CAPABILITY is asked for after the login (`session`) |
 //! | ok-without-enabled | iCloud 2023: OK to ENABLE QRESYNC, and nothing is on | only the untagged ENABLED counts (`session`) |
 //! | authenticated-but-not-connected | Microsoft 365, 2016 to 2026: any login is OK, and every command BAD after it | a login that was refused, in plain words (`refusal`, `session`) |
+//! | compress-that-breaks | WildDuck 2019: OK to COMPRESS, and then it cannot inflate what it gets and hangs up | told, with what to write so that it is not asked for (`connection`) |
 //! | id-needs-a-pair | GMX, web.de, Exchange: `ID NIL` or `ID ()` is BAD | we say who we are (`session`) |
 //! | id-before-select | 163, QQ: "unsafe login" where SELECT comes before ID | ID is said with the first flight (`session`) |
 //! | throttled | Microsoft 365, Gmail, Yahoo, Amazon: refused for a while, as NO or BAD, with a code or in words | we wait as long as suggested, up to a limit, and ask again (`refusal`, `connection`) |

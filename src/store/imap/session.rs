@@ -1,6 +1,6 @@
 //! Opens a session, in steps of which none can be skipped: greeting, TLS, capabilities, login, capabilities again, and one
-//! flight that turns QRESYNC on, where there is such a thing, and asks who and where we are. Each step consumes what the
-//! one before it made.
+//! flight that turns QRESYNC on, where there is such a thing, asks who and where we are, and has all that follows
+//! deflated. Each step consumes what the one before it made.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::ImapStore;
 use super::capability::Capabilities;
 use super::connection::{Completion, Connection, Go, Incoming, Reply};
-use super::endpoint::{Endpoint, Link, Login, Mechanism, Protection};
+use super::endpoint::{Compression, Endpoint, Link, Login, Mechanism, Protection};
 use super::name::{Hierarchy, Names, quoted};
 use super::quirks::Quirks;
 use super::refusal::words;
@@ -337,10 +337,26 @@ impl Authenticated {
         if capabilities.has("ID") {
             commands.push(format!("ID (\"name\" \"interimap\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION")));
         }
+        let mut deflation = deflation(&capabilities, endpoint);
+        if deflation == Deflation::Offered {
+            // The last one: what follows has to wait until it is known whether to deflate it (RFC 4978 §3).
+            commands.push("COMPRESS DEFLATE".to_owned());
+        }
         let mut attempts = 1;
         let answers = loop {
             let mut answers = Answers::default();
             connection.flight(commands.clone(), |index, reply| answers.take(index, reply)).await?;
+            if deflation == Deflation::Offered {
+                match answers.is_refused(commands.len() - 1) {
+                    // For whatever reason, COMPRESSIONACTIVE among them: it goes without.
+                    true => deflation = Deflation::Refused,
+                    false => {
+                        connection.compress()?;
+                        deflation = Deflation::On;
+                    }
+                }
+                commands.pop();
+            }
             if attempts == ATTEMPTS || !connection.is_asked_to_wait() {
                 break answers;
             }
@@ -366,6 +382,7 @@ impl Authenticated {
             address: address(&endpoint.link),
             server,
             protection,
+            compression: deflation.as_str().to_owned(),
             login,
             method,
             reason,
@@ -374,6 +391,43 @@ impl Authenticated {
             prefix: hierarchy.prefix.clone(),
         };
         Ok(ImapStore::new(connection, profile, capabilities, Names::new(hierarchy), quirks))
+    }
+}
+
+/// Whether what crosses the wire is deflated, and why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deflation {
+    On,
+    /// It is to be asked for.
+    Offered,
+    Unwanted,
+    Disabled,
+    Lacking,
+    Refused,
+}
+
+impl Deflation {
+    fn as_str(self) -> &'static str {
+        match self {
+            Deflation::On => "DEFLATE",
+            Deflation::Offered | Deflation::Unwanted => "none",
+            Deflation::Disabled => "none (COMPRESS=DEFLATE is disabled by the configuration)",
+            Deflation::Lacking => "none (the server does not offer it)",
+            Deflation::Refused => "none (the server offers it and refuses it)",
+        }
+    }
+}
+
+/// Whether to ask for it. Not before the login, whatever is offered there: a window that held the password must not help
+/// to deflate mail that others wrote, as lengths would tell of it.
+fn deflation(capabilities: &Capabilities, endpoint: &Endpoint) -> Deflation {
+    const NAME: &str = "COMPRESS=DEFLATE";
+    let is_disabled = || !Capabilities::new(vec![NAME.to_owned()], &endpoint.disable_extensions).has(NAME);
+    match endpoint.compression {
+        Compression::Unwanted => Deflation::Unwanted,
+        Compression::Wanted if capabilities.has(NAME) => Deflation::Offered,
+        Compression::Wanted if is_disabled() => Deflation::Disabled,
+        Compression::Wanted => Deflation::Lacking,
     }
 }
 
@@ -418,6 +472,10 @@ impl Answers {
             Reply::Done(completion) if !completion.is_ok() => self.refusals.push((index, completion)),
             _ => {}
         }
+    }
+
+    fn is_refused(&self, command: usize) -> bool {
+        self.refusals.iter().any(|(index, _)| *index == command)
     }
 
     /// Why the session cannot go on: the login was taken back (`quirks`: authenticated-but-not-connected), or it is not

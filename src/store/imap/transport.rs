@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::endpoint::{Link, Protection, TlsOptions, TlsVersion, Verification};
 use super::tunnel::Tunnel;
+use super::wire::Wire;
 use crate::store::{Cause, Error};
 
 /// However patient the configuration is: a host that has not answered for so long will not.
@@ -38,7 +39,7 @@ pub(super) enum Privacy {
 
 /// An open stream, and what is known of it.
 pub(super) struct Transport {
-    pub(super) stream: Box<dyn Octets>,
+    pub(super) wire: Wire,
     pub(super) privacy: Privacy,
     /// The command at whose end the stream is, if any.
     pub(super) tunnel: Option<Tunnel>,
@@ -54,14 +55,14 @@ impl Transport {
             }
             Link::Tunnel { command, stderr } => {
                 let (tunnel, stream) = Tunnel::start(command, *stderr)?;
-                Ok(Transport { stream: Box::new(stream), privacy: Privacy::Clear, tunnel: Some(tunnel) })
+                Ok(Transport { wire: Wire::new(Box::new(stream)), privacy: Privacy::Clear, tunnel: Some(tunnel) })
             }
         }
     }
 
     /// Takes a stream that is open already in place of the connection that `link` names.
     pub(super) async fn over(stream: Box<dyn Octets>, link: &Link, patience: Duration) -> Result<Transport, Error> {
-        let transport = Transport { stream, privacy: Privacy::Clear, tunnel: None };
+        let transport = Transport { wire: Wire::new(stream), privacy: Privacy::Clear, tunnel: None };
         match link {
             Link::Tcp { host, protection: Protection::Tls(options), .. } => {
                 transport.encrypt(options, host, patience).await
@@ -79,14 +80,14 @@ impl Transport {
     ) -> Result<Transport, Error> {
         let connector = tokio_native_tls::TlsConnector::from(connector(options)?);
         let name = options.hostname.as_deref().unwrap_or(host);
-        let handshake = connector.connect(name, BufReader::with_capacity(TLS_BUFFER, self.stream));
+        let handshake = connector.connect(name, BufReader::with_capacity(TLS_BUFFER, self.wire.into_stream()));
         let stream = match timeout(patience.min(CONNECT_LIMIT), handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(refused_handshake(&error.to_string(), name)),
             Err(_) => return Err(Error::side(Cause::TimedOut, format!("{host} did not finish the TLS handshake"))),
         };
         check_fingerprint(&stream, options, name)?;
-        Ok(Transport { stream: Box::new(stream), privacy: Privacy::Encrypted, tunnel: self.tunnel })
+        Ok(Transport { wire: Wire::new(Box::new(stream)), privacy: Privacy::Encrypted, tunnel: self.tunnel })
     }
 }
 
@@ -137,6 +138,8 @@ fn without_number(text: &str) -> String {
     text.split(" (os error").next().unwrap_or(text).to_owned()
 }
 
+/// TLS itself never compresses: the `openssl` crate's connector sets SSL_OP_NO_COMPRESSION, and TLS 1.3 has no such thing.
+/// So COMPRESS (RFC 4978 §3) compresses nothing twice.
 fn connector(options: &TlsOptions) -> Result<native_tls::TlsConnector, Error> {
     let unusable = |text: String| Error::side(Cause::Tls, text).for_good();
     let mut builder = native_tls::TlsConnector::builder();

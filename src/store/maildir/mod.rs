@@ -61,6 +61,7 @@ pub async fn open(endpoint: &Endpoint, index: IndexFile) -> Result<Maildir, Erro
         address: format!("maildir:{}", endpoint.path.display()),
         server: String::new(),
         protection: String::new(),
+        compression: String::new(),
         login: String::new(),
         method: Method::Embedded,
         reason: format!("an index beside the state gives the files UIDs and mod-sequences; layout {layout}"),
