@@ -1588,6 +1588,25 @@ async fn compression_is_done_without_where_it_is_not_to_be_had() {
     }
 }
 
+/// A first flight that is sent again, as the server asked for a pause: what it has agreed to is not asked for twice.
+#[tokio::test(start_paused = true)]
+async fn compression_that_is_agreed_upon_stays_when_the_rest_is_asked_for_again() {
+    let throttled = "Request is throttled. Suggested Backoff Time: 3000 milliseconds";
+    let begin = "S: * PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] ready\n";
+    let asked = "C: e1 LIST \"\" \"\"\nC: e2 COMPRESS DEFLATE\n";
+    let list = "S: * LIST (\\Noselect) \"/\" \"\"\nS: e1 OK done\n";
+    for script in [
+        format!("{asked}S: e1 NO {throttled}\nS: e2 OK now\ncompress\nC: e1 LIST \"\" \"\"\n{list}"),
+        format!("{asked}S: e1 NO {throttled}\nS: e2 NO {throttled}\n{asked}{list}S: e2 OK now\ncompress\n"),
+    ] {
+        let (stream, player) = play(&(begin.to_owned() + &script + LISTED));
+        let mut store = connect_over(stream, &tunnel()).await.unwrap();
+        assert_eq!(store.profile().compression, "DEFLATE");
+        store.mailboxes().await.unwrap();
+        finish(store, player).await;
+    }
+}
+
 /// Octets that come with the OK are deflated already, whatever the pieces; those before it are not.
 #[tokio::test]
 async fn what_comes_with_the_consent_is_deflated() {

@@ -346,15 +346,10 @@ impl Authenticated {
         let answers = loop {
             let mut answers = Answers::default();
             connection.flight(commands.clone(), |index, reply| answers.take(index, reply)).await?;
-            if deflation == Deflation::Offered {
-                match answers.is_refused(commands.len() - 1) {
-                    // For whatever reason, COMPRESSIONACTIVE among them: it goes without.
-                    true => deflation = Deflation::Refused,
-                    false => {
-                        connection.compress()?;
-                        deflation = Deflation::On;
-                    }
-                }
+            // Where it is refused, COMPRESSIONACTIVE among the reasons, it goes without.
+            if deflation == Deflation::Offered && !answers.is_refused(commands.len() - 1) {
+                connection.compress()?;
+                deflation = Deflation::On;
                 commands.pop();
             }
             if attempts == ATTEMPTS || !connection.is_asked_to_wait() {
@@ -398,22 +393,21 @@ impl Authenticated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deflation {
     On,
-    /// It is to be asked for.
+    /// It is asked for. Where it stays so, it was refused.
     Offered,
     Unwanted,
     Disabled,
     Lacking,
-    Refused,
 }
 
 impl Deflation {
     fn as_str(self) -> &'static str {
         match self {
             Deflation::On => "DEFLATE",
-            Deflation::Offered | Deflation::Unwanted => "none",
+            Deflation::Offered => "none (the server offers it and refuses it)",
+            Deflation::Unwanted => "none",
             Deflation::Disabled => "none (COMPRESS=DEFLATE is disabled by the configuration)",
             Deflation::Lacking => "none (the server does not offer it)",
-            Deflation::Refused => "none (the server offers it and refuses it)",
         }
     }
 }
