@@ -430,11 +430,15 @@ async fn cost(manner: &Manner, mailboxes: usize, messages: usize) -> Traffic {
 }
 
 /// For each manner, what a look says and hears of each of fifty mailboxes with nine messages, in octets.
-const COSTS: [(u64, u64); 7] = [(49, 314), (49, 314), (142, 378), (130, 400), (175, 440), (75, 542), (120, 614)];
+const COSTS: [(u64, u64); 8] =
+    [(49, 314), (49, 314), (49, 314), (142, 378), (130, 400), (175, 440), (75, 542), (120, 614)];
 
 #[test]
 fn a_look_at_what_has_not_changed_costs_one_turn_and_so_many_octets() {
-    for (manner, (said, heard)) in manners().iter().zip(COSTS) {
+    assert_eq!(manners().len(), COSTS.len());
+    for (manner, (said, heard)) in manners().into_iter().zip(COSTS) {
+        // How much is left of what is deflated depends on what it is.
+        let manner = &Manner { capabilities: manner.capabilities.replace(" COMPRESS=DEFLATE", ""), ..manner };
         let few = run(cost(manner, 50, 9));
         assert_eq!(few, Traffic { bytes_sent: 50 * said, bytes_received: 50 * heard, turns: 1 }, "{manner:?}");
         let many = run(cost(manner, 50, 90));
