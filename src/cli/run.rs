@@ -743,8 +743,8 @@ mod tests {
     #[test]
     fn an_index_lies_beside_the_database_under_a_name_that_stays() {
         for (database, side, index) in [
-            ("/x/work.db", Side::Local, "/x/work.db.local-index"),
-            ("/x/work.db", Side::Remote, "/x/work.db.remote-index"),
+            ("/x/home.db", Side::Local, "/x/home.db.local-index"),
+            ("/x/home.db", Side::Remote, "/x/home.db.remote-index"),
             ("/x/a.b/mail", Side::Local, "/x/a.b/mail.local-index"),
         ] {
             assert_eq!(index_path(Path::new(database), side), Path::new(index), "{database} {side}");
