@@ -167,7 +167,7 @@ impl Error {
     }
 
     /// The error of a file operation, for `map_err`.
-    pub fn from_io(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    pub(super) fn from_io(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull { path },

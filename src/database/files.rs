@@ -112,6 +112,17 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Gives the file of a database that cannot be trusted another name, which is answered. Its log is of no use without it.
+pub fn put_aside(path: &Path) -> Result<PathBuf, Error> {
+    let aside = beside(path, ".damaged");
+    fs::rename(path, &aside).map_err(Error::from_io("rename", path))?;
+    for suffix in ["-wal", "-shm"] {
+        // What is not there needs no removal.
+        fs::remove_file(beside(path, suffix)).ok();
+    }
+    Ok(aside)
+}
+
 /// The account's lock. The kernel frees it when the process ends, in whatever way (flock(2)). Its file stays:
 /// were it deleted, one run could hold the old file and another the new one.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, Params, Row, StatementStatus, TransactionBehavior};
 
 pub use error::Error;
+pub use files::put_aside;
 pub use schema::{Counter, Schema};
 pub use transaction::Transaction;
 

@@ -272,7 +272,7 @@ impl Tree {
     ) -> Result<Attempt<Arrival>, Errno> {
         let Some(source) = from.get(filed.folder) else { return Ok(Attempt::Overtaken) };
         let folder = if written.info.is_empty() { filed.folder } else { Folder::Cur };
-        let mut unique_name = filed.unique_name.split(|octet| *octet == 0).next().unwrap_or_default().to_vec();
+        let mut unique_name = filed.unique_part().to_vec();
         loop {
             let name = [unique_name.as_slice(), &written.info].concat();
             match super::rename::without_replacing(source, &filed.file_name(), to.made(folder)?, &name) {

@@ -96,13 +96,13 @@ impl Tree {
     /// Whether the tree looks as it does where its disk is not mounted: nothing of all the mail is there any more, or some is
     /// missing and the directory that it lay below is another one.
     fn is_bereft(&self, known: &[Mailbox], found: &Found) -> Result<bool, Error> {
-        let mut filled = known.iter().filter(|mailbox| mailbox.status.messages > 0);
-        let Some(first) = filled.next() else { return Ok(false) };
-        let is_missing = |mailbox: &Mailbox| !found.mailboxes.contains_key(&mailbox.name);
-        let missing = std::iter::once(first).chain(filled).filter(|mailbox| is_missing(mailbox)).count();
+        let mut filled = known.iter().filter(|mailbox| mailbox.status.messages > 0).peekable();
+        if filled.peek().is_none() || found.mailboxes.is_empty() {
+            return Ok(filled.peek().is_some());
+        }
         let root = self.index.root()?;
         let is_another = root.is_some() && root != self.root_inode();
-        Ok(found.mailboxes.is_empty() || missing > 0 && is_another)
+        Ok(is_another && filled.any(|mailbox| !found.mailboxes.contains_key(&mailbox.name)))
     }
 
     /// The inode of the directory that everything lies below, if it is there.

@@ -10,7 +10,6 @@ use crate::store::{Cause, Error};
 
 use super::compare::{Findings, Stop, compare};
 use super::fault;
-use super::folders::Folders;
 use super::index::{Key, Look, Mailbox, Trust};
 use super::keywords::Keywords;
 use super::measure::print_of;
@@ -118,7 +117,7 @@ impl Tree {
         let seen = now();
         let letters = match mailbox.look {
             Some(look) if look.stamps.keywords == pass.stamps.keywords => mailbox.letters.clone(),
-            _ => self.letters(&folders).map_err(told)?,
+            _ => super::keyword_file::read(&folders).map_err(told)?,
         };
         let mut findings = match compare(&self.index, &mailbox, &letters, &folders, &pass) {
             Ok(findings) => findings,
@@ -217,11 +216,6 @@ impl Tree {
             }
         }
         Ok(())
-    }
-
-    /// What letters mean in a mailbox.
-    fn letters(&self, folders: &Folders) -> Result<Keywords, rustix::io::Errno> {
-        super::keyword_file::read(folders)
     }
 }
 

@@ -6,8 +6,6 @@ mod row;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use std::path::{Path, PathBuf};
-
 use rusqlite::Params;
 
 use crate::database::{self, Counter, Database, Schema, Sharing};
@@ -62,7 +60,7 @@ impl Index {
             IndexFile::LookedAt(path) => Database::copy_in_memory(path, &SCHEMA)?,
             IndexFile::Kept(path) => match Database::open(path, &SCHEMA, Sharing::Shared) {
                 Err(database::Error::Corrupt { path, what, .. }) => {
-                    let aside = put_aside(&path)?;
+                    let aside = database::put_aside(&path)?;
                     tracing::warn!(
                         "the index {} is damaged ({what}) and is made anew; it is kept as {}",
                         path.display(),
@@ -108,12 +106,7 @@ impl Index {
 
     /// The inode of the directory that everything lay below.
     pub(super) fn root(&self) -> Result<Option<u64>, database::Error> {
-        let mut inode = None;
-        self.database.each("SELECT inode FROM root", [], |row| {
-            inode = Some(row.get::<_, i64>(0)?.cast_unsigned());
-            Ok(())
-        })?;
-        Ok(inode)
+        self.one("SELECT inode FROM root", [], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))
     }
 
     /// Every mailbox, by name.
@@ -129,13 +122,7 @@ impl Index {
 
     /// A mailbox.
     pub(super) fn mailbox(&self, name: &MailboxName) -> Result<Option<Mailbox>, database::Error> {
-        let mut found = None;
-        let sql = format!("SELECT {} FROM mailbox WHERE name = ?1", row::MAILBOX);
-        self.database.each(&sql, [name], |row| {
-            found = Some(row::mailbox(row)?);
-            Ok(())
-        })?;
-        Ok(found)
+        self.one(&format!("SELECT {} FROM mailbox WHERE name = ?1", row::MAILBOX), [name], row::mailbox)
     }
 
     /// Every message of a mailbox, in the order of its unique names.
@@ -150,37 +137,23 @@ impl Index {
 
     /// The message that is known by a name.
     pub(super) fn message_named(&self, key: Key, unique_name: &[u8]) -> Result<Option<Filed>, database::Error> {
-        let mut found = None;
         let sql = format!("SELECT {} FROM message WHERE mailbox = ?1 AND unique_name = ?2", row::FILED);
-        self.database.each(&sql, (key, unique_name), |row| {
-            found = Some(row::filed(row)?);
-            Ok(())
-        })?;
-        Ok(found)
+        self.one(&sql, (key, unique_name), row::filed)
     }
 
     /// Whether any message has keywords that no letter stands for.
     pub(super) fn holds_keywords(&self) -> Result<bool, database::Error> {
-        let mut holds = false;
-        self.database.each("SELECT 1 FROM message WHERE keywords <> '' LIMIT 1", [], |_| {
-            holds = true;
-            Ok(())
-        })?;
-        Ok(holds)
+        let any = self.one("SELECT 1 FROM message WHERE keywords <> '' LIMIT 1", [], |_| Ok(()))?;
+        Ok(any.is_some())
     }
 
     /// A message in any mailbox that has keywords for which no letter stands, and the stamp of its file is this one.
     pub(super) fn bearing_keywords(&self, stamp: &FileStamp) -> Result<Option<Filed>, database::Error> {
-        let mut found = None;
         let sql = format!(
             "SELECT {} FROM message WHERE inode = ?1 AND file_size = ?2 AND mtime = ?3 AND keywords <> '' LIMIT 1",
             row::FILED
         );
-        self.database.each(&sql, (stamp.inode.cast_signed(), stamp.size.cast_signed(), stamp.mtime), |row| {
-            found = Some(row::filed(row)?);
-            Ok(())
-        })?;
-        Ok(found)
+        self.one(&sql, (stamp.inode.cast_signed(), stamp.size.cast_signed(), stamp.mtime), row::filed)
     }
 
     /// The messages whose files share a unique name with others, by that name and by inode: what each is known by.
@@ -190,8 +163,7 @@ impl Index {
         let sql = "SELECT unique_name, inode FROM message WHERE mailbox = ?1 AND instr(unique_name, x'00') > 0";
         self.database.each(sql, [key], |row| {
             let (name, inode): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
-            let unique = name.split(|octet| *octet == 0).next().unwrap_or_default().to_vec();
-            shared.entry(unique).or_default().insert(inode.cast_unsigned(), name);
+            shared.entry(row::unique_part(&name).to_vec()).or_default().insert(inode.cast_unsigned(), name);
             Ok(())
         })?;
         Ok(shared)
@@ -211,17 +183,14 @@ impl Index {
         Ok(messages)
     }
 
-    /// Every message that has changed after `since`, or all; in any order. Whether its info is read is up to `found`.
+    /// Every message that has changed after `since`, or all; in any order.
     pub(super) fn each_changed(
         &self,
         key: Key,
         since: Option<ModSeq>,
         mut found: impl FnMut(Uid, &[u8], FlagSet),
     ) -> Result<(), database::Error> {
-        let sql = match since {
-            Some(_) => "SELECT uid, info, keywords FROM message WHERE mailbox = ?1 AND modseq > ?2 ORDER BY uid",
-            None => "SELECT uid, info, keywords FROM message WHERE mailbox = ?1 AND modseq > ?2",
-        };
+        let sql = "SELECT uid, info, keywords FROM message WHERE mailbox = ?1 AND modseq > ?2";
         self.database.each(sql, (key, since.map_or(0, ModSeq::get).cast_signed()), |row| {
             found(row.get(0)?, row.get_ref(1)?.as_blob()?, row.get(2)?);
             Ok(())
@@ -236,6 +205,21 @@ impl Index {
     /// Every UID of a mailbox.
     pub(super) fn all_uids(&self, key: Key) -> Result<UidSet, database::Error> {
         self.uids("SELECT uid FROM message WHERE mailbox = ?1", [key])
+    }
+
+    /// The only row of a query, if there is one.
+    fn one<T>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, database::Error> {
+        let mut only = None;
+        self.database.each(sql, parameters, |row| {
+            only = Some(read(row)?);
+            Ok(())
+        })?;
+        Ok(only)
     }
 
     fn uids(&self, sql: &str, parameters: impl Params) -> Result<UidSet, database::Error> {
@@ -297,20 +281,4 @@ impl Index {
         }
         Ok(value)
     }
-}
-
-/// Gives a damaged file, and what belongs to it, another name.
-fn put_aside(path: &Path) -> Result<PathBuf, database::Error> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let aside = beside(".damaged");
-    std::fs::rename(path, &aside).map_err(database::Error::from_io("rename", path))?;
-    for suffix in ["-wal", "-shm"] {
-        // What is not there needs no other name.
-        std::fs::remove_file(beside(suffix)).ok();
-    }
-    Ok(aside)
 }

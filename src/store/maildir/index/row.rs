@@ -138,11 +138,20 @@ impl Filed {
     pub(in super::super) fn file_name(&self) -> Vec<u8> {
         file_name(&self.unique_name, &self.info)
     }
+
+    /// The unique part of that name.
+    pub(in super::super) fn unique_part(&self) -> &[u8] {
+        unique_part(&self.unique_name)
+    }
 }
 
 pub(super) fn file_name(unique_name: &[u8], info: &[u8]) -> Vec<u8> {
-    let unique = unique_name.split(|octet| *octet == 0).next().unwrap_or_default();
-    [unique, info].concat()
+    [unique_part(unique_name), info].concat()
+}
+
+/// What stands before the NUL, if there is one, in what a message is known by.
+pub(super) fn unique_part(unique_name: &[u8]) -> &[u8] {
+    unique_name.split(|octet| *octet == 0).next().unwrap_or_default()
 }
 
 /// The columns that [`mailbox`] reads.
