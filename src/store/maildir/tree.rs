@@ -324,4 +324,18 @@ mod tests {
         let listing = ground.kept(&endpoint).unwrap().mailboxes().unwrap();
         assert_eq!(listing.mailboxes[&MailboxName::inbox()].status.unwrap().messages, 1);
     }
+
+    #[test]
+    fn an_index_that_is_damaged_is_put_aside_and_made_anew() {
+        let ground = Ground::new();
+        let endpoint = ground.endpoint();
+        let uid_validity =
+            |tree: &mut Tree| tree.mailboxes().unwrap().mailboxes[&MailboxName::inbox()].status.unwrap().uid_validity;
+        let before = uid_validity(&mut ground.kept(&endpoint).unwrap());
+        assert_eq!(uid_validity(&mut ground.kept(&endpoint).unwrap()), before);
+        let garbage = "this is no database at all, however long one looks at it".repeat(100);
+        fs::write(ground.path("index"), &garbage).unwrap();
+        assert_ne!(uid_validity(&mut ground.kept(&endpoint).unwrap()), before, "its UIDs mean nothing any more");
+        assert_eq!(fs::read_to_string(ground.path("index.damaged")).unwrap(), garbage);
+    }
 }
