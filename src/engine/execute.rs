@@ -59,8 +59,8 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
         jobs.iter().try_for_each(|job| remember(run, job))?;
     }
     moves::relocate(run, &mut jobs, plan.moves).await?;
+    copy_messages(run, &mut jobs).await?;
     for job in &mut jobs {
-        copy_messages(run, job).await?;
         change_flags(run, job).await?;
     }
     // A message that moved from one mailbox to another is in its new place by now, on both sides.
@@ -94,6 +94,15 @@ impl Job {
     fn new(task: Task) -> Job {
         let settled = if task.plan.is_whole() { Settled::Yes } else { Settled::No };
         Job { task, settled, unkept: Both::default(), touched: false, left_behind: BTreeSet::new() }
+    }
+
+    /// What is to be copied from a side; `None` for nothing.
+    fn copying(&self, from: Side) -> Option<Copying<'_>> {
+        let Task { key, ref name, ref sides, ref plan, .. } = self.task;
+        let (source, target) = (sides[from].seen()?, sides[from.other()].seen()?);
+        let uids = Some(&plan.copies[from]).filter(|uids| !uids.is_empty())?;
+        let leaving = plan.expunges[from.other()].values().copied().collect();
+        Some(Copying { key, name, from, source, target, uids, leaving })
     }
 
     /// Whether a checkpoint may follow.
@@ -218,20 +227,19 @@ async fn set_subscription(
     }
 }
 
-async fn copy_messages(run: &mut Run<'_>, job: &mut Job) -> Result<(), Halt> {
+/// Copies what is to be copied, in all mailboxes together, first in one direction and then in the other.
+async fn copy_messages(run: &mut Run<'_>, jobs: &mut [Job]) -> Result<(), Halt> {
     for from in Side::BOTH {
-        let uids = &job.task.plan.copies[from];
-        let (Some(source), Some(target)) = (job.task.sides[from].seen(), job.task.sides[from.other()].seen()) else {
-            continue;
-        };
-        if uids.is_empty() {
-            continue;
+        let (places, copyings): (Vec<usize>, Vec<Copying<'_>>) =
+            jobs.iter().enumerate().filter_map(|(at, job)| Some((at, job.copying(from)?))).unzip();
+        let settled = copy(run, from, &copyings).await?;
+        drop(copyings);
+        for (at, settled) in places.into_iter().zip(settled) {
+            if let Some(job) = jobs.get_mut(at) {
+                job.settled = job.settled.and(settled);
+                job.touched = true;
+            }
         }
-        let leaving = &job.task.plan.expunges[from.other()].values().copied().collect();
-        let copying = Copying { key: job.task.key, name: &job.task.name, from, source, target, uids, leaving };
-        let settled = copy(run, &copying).await?;
-        job.settled = job.settled.and(settled);
-        job.touched = true;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::mail::{
     Subscription, Uid, UidSet, UidValidity,
 };
 
+mod each;
 pub mod imap;
 pub mod maildir;
 pub mod mutf7;
@@ -59,13 +60,44 @@ pub trait Store: Send {
     /// Who these messages are. UIDs that are gone are missing from the answer.
     async fn fingerprints(&mut self, scope: &UidScope, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error>;
 
+    /// Who messages of several mailboxes are, all in as few round trips as the side allows. The answers stand in the order
+    /// of the question; an error in one of them reaches no further than that mailbox.
+    async fn fingerprints_each(
+        &mut self,
+        wanted: &[(UidScope, UidSet)],
+    ) -> Result<Vec<Result<BTreeMap<Uid, Fingerprint>, Error>>, Error> {
+        let mut answers = Vec::with_capacity(wanted.len());
+        for (scope, uids) in wanted {
+            answers.push(within_mailbox(self.fingerprints(scope, uids).await)?);
+        }
+        Ok(answers)
+    }
+
     /// Sends these messages, lowest UID first, into `deliver`. UIDs that are gone are not sent. A receiver that was
     /// dropped is no error: what it did not want is read past.
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error>;
 
+    /// Sends messages of several mailboxes, in the order of the requests, and without a pause between them where the side
+    /// allows. The next request is taken only when there is room for its answers, so that what is not wanted any more
+    /// need not be asked for. An error that is delivered ends its place, and no other.
+    async fn fetch_each(&mut self, requests: &mut Requests<'_>, deliver: mpsc::Sender<Delivered>) -> Result<(), Error> {
+        each::fetch_one_by_one(self, requests, deliver).await
+    }
+
     /// Appends messages, in order, in as few commands as the side allows. One answer a message. An `Err` leaves open
     /// which of them arrived: the caller's intents will tell.
     async fn append(&mut self, scope: &UidScope, messages: Vec<Message>) -> Result<Vec<Appended>, Error>;
+
+    /// Appends batches as they come, without waiting for the answer to one before the next is taken, where the side allows
+    /// that; ends when all that came is answered. That a mailbox is of another generation by now may go unnoticed, but no
+    /// UID is told of it then. An `Err` leaves open what of the batches that are not answered has arrived.
+    async fn append_each(
+        &mut self,
+        batches: mpsc::Receiver<Batch>,
+        answers: mpsc::Sender<BatchAnswer>,
+    ) -> Result<(), Error> {
+        each::append_one_by_one(self, batches, answers).await
+    }
 
     /// Changes flags, group by group, and says what flags each message bears afterwards. With `unchanged_since`, a
     /// message that has changed after that mod-sequence is left alone and answered with [`Stored::Modified`].
@@ -94,6 +126,15 @@ pub trait Store: Send {
     /// Creates a mailbox. One that exists already is no error.
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error>;
 
+    /// Creates mailboxes, in that order, all in as few round trips as the side allows.
+    async fn create_each(&mut self, names: &[MailboxName]) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut answers = Vec::with_capacity(names.len());
+        for name in names {
+            answers.push(within_mailbox(self.create(name).await)?);
+        }
+        Ok(answers)
+    }
+
     /// Deletes a mailbox with all it holds. One that does not exist is no error.
     async fn delete(&mut self, name: &MailboxName) -> Result<(), Error>;
 
@@ -102,6 +143,18 @@ pub trait Store: Send {
 
     /// Subscribes to a mailbox or unsubscribes from it.
     async fn set_subscription(&mut self, name: &MailboxName, subscription: Subscription) -> Result<(), Error>;
+
+    /// Subscribes to mailboxes or unsubscribes from them, all in as few round trips as the side allows.
+    async fn set_subscriptions(
+        &mut self,
+        wanted: &[(MailboxName, Subscription)],
+    ) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut answers = Vec::with_capacity(wanted.len());
+        for (name, subscription) in wanted {
+            answers.push(within_mailbox(self.set_subscription(name, *subscription).await)?);
+        }
+        Ok(answers)
+    }
 
     /// Takes leave. What it fails to say is of no consequence.
     async fn close(&mut self);
@@ -132,6 +185,48 @@ pub struct Wanted {
     pub name: MailboxName,
     /// Where the last run left off; `None` to see every message.
     pub since: Option<Checkpoint>,
+}
+
+/// Messages of one mailbox that are asked for together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What the caller knows the mailbox by; requests of one place follow each other.
+    pub place: usize,
+    /// The mailbox.
+    pub scope: UidScope,
+    /// The messages: so many as may be read past in vain.
+    pub uids: UidSet,
+}
+
+/// What is to be fetched, a request at a time.
+pub type Requests<'a> = dyn Iterator<Item = Request> + Send + 'a;
+
+/// What came for a request.
+#[derive(Debug)]
+pub struct Delivered {
+    /// The place of the request.
+    pub place: usize,
+    /// A message; or what is wrong with the mailbox, from which nothing more comes.
+    pub fetched: Result<Fetched, Error>,
+}
+
+/// Messages that are appended, and answered, together.
+#[derive(Debug)]
+pub struct Batch {
+    /// What the caller knows it by.
+    pub number: u64,
+    /// The messages, by the mailboxes that they go to.
+    pub parts: Vec<(UidScope, Vec<Message>)>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct BatchAnswer {
+    /// The number of the batch.
+    pub number: u64,
+    /// Part by part, one answer a message. An error, which reaches no further than its mailbox, leaves open which messages
+    /// of the part arrived.
+    pub parts: Vec<Result<Vec<Appended>, Error>>,
 }
 
 /// A message, or why there is none.
@@ -392,6 +487,14 @@ pub enum Cause {
     Storage,
     /// The server refused for a reason of its own.
     Refused,
+}
+
+/// Tells what concerns one mailbox from what ends the work on its side.
+pub fn within_mailbox<T>(answer: Result<T, Error>) -> Result<Result<T, Error>, Error> {
+    match answer {
+        Err(error) if error.reach == Reach::Side => Err(error),
+        answer => Ok(answer),
+    }
 }
 
 impl Error {

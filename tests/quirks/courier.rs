@@ -69,7 +69,7 @@ async fn a_courier_without_its_name_gives_no_invented_message_for_mail() {
            C: b SELECT \"INBOX\"\nC: c UID FETCH 1:* (FLAGS)\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] Ok\nS: b OK done\n\
            S: * 1 FETCH (UID 8 FLAGS ())\nS: c OK done\n"
         + &look_at(Before::Mailbox, "INBOX", 1, 9, "S: * 1 FETCH (UID 8 FLAGS ())\n")
-        + &format!("C: d NOOP\nS: d OK done\nC: f UID FETCH 8 {ITEMS}\n{invented}")
+        + &format!("C: d NOOP\nC: f UID FETCH 8 {ITEMS}\nS: d OK done\n{invented}")
         + "C: g NOOP\nC: h UID SEARCH UID 8\nS: * 1 EXPUNGE\nS: g OK done\nS: * SEARCH\nS: h OK done\n";
     let (mut store, player) = opened(&script).await;
     assert_eq!(look(&mut store, anew("INBOX")).await.unwrap(), "8: else gone");

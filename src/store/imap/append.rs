@@ -4,14 +4,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::capability::Literals;
-use super::connection::{Completion, Go, Ticket};
+use super::connection::{Completion, Go, Incoming, Ticket};
 use super::name::WireName;
 use super::response::{Code, LiteralKind, Response};
 use super::store::ImapStore;
 use crate::mail::{Flag, FlagSet, InternalDate, Uid, UidSet};
-use crate::store::{Appended, Body, Cause, Error, Form, Message, Method, Reach, Retry, UidScope};
+use crate::store::{
+    Appended, Batch, BatchAnswer, Body, Cause, Error, Form, Message, Method, Reach, Retry, UidScope, within_mailbox,
+};
 
 /// Most messages of one command.
 const BATCH_MESSAGES: usize = 128;
@@ -19,8 +22,18 @@ const BATCH_MESSAGES: usize = 128;
 /// Most octets of one command, unless a single message has more.
 const BATCH_OCTETS: u64 = 1024 * 1024;
 
+/// While so many octets of messages are sent and not answered, no more are sent.
+const WINDOW: u64 = 4 * BATCH_OCTETS;
+
 /// How often one message is sent to a server that asks for a pause each time.
 const ATTEMPTS: usize = 3;
+
+/// Whether more batches may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Flowing,
+    Dry,
+}
 
 /// A message that is there as a whole.
 struct Letter {
@@ -89,55 +102,184 @@ enum Uids {
     Untold,
 }
 
+/// Everything that was sent and is not answered yet.
+#[derive(Default)]
+struct Road {
+    /// The batches, as they came.
+    batches: VecDeque<Open>,
+    /// Their commands, as they were sent.
+    sent: VecDeque<Sent>,
+}
+
+/// A batch that is not answered yet.
+struct Open {
+    number: u64,
+    parts: Vec<Part>,
+    /// How many commands of it are not answered.
+    unanswered: usize,
+}
+
+/// What goes to one mailbox.
+struct Part {
+    scope: UidScope,
+    outcome: Result<Outcome, Error>,
+}
+
+/// A command that is not answered yet.
+struct Sent {
+    ticket: Ticket,
+    /// The batch and the part of it.
+    of: (u64, usize),
+    letters: Vec<Letter>,
+}
+
+impl Road {
+    /// How many octets of messages are not answered.
+    fn octets(&self) -> u64 {
+        self.sent.iter().flat_map(|sent| &sent.letters).map(|letter| letter.octets.len() as u64).sum()
+    }
+
+    fn part(&mut self, (number, part): (u64, usize)) -> Option<(&mut usize, &UidScope, &mut Outcome)> {
+        let Open { parts, unanswered, .. } = self.batches.iter_mut().find(|batch| batch.number == number)?;
+        let Part { scope, outcome } = parts.get_mut(part)?;
+        Some((unanswered, scope, outcome.as_mut().ok()?))
+    }
+
+    fn notice(&mut self, incoming: Incoming) {
+        let Incoming::Done(ticket, completion) = incoming else { return };
+        let Some(at) = self.sent.iter().position(|sent| sent.ticket == ticket) else { return };
+        let Some(Sent { of, letters, .. }) = self.sent.remove(at) else { return };
+        if let Some((unanswered, scope, outcome)) = self.part(of) {
+            *unanswered -= 1;
+            outcome.settle(scope, letters, &completion);
+        }
+    }
+}
+
 impl ImapStore {
-    pub(super) async fn append_messages(
+    /// Sends batches as they come, a window ahead of the answers, and answers each as soon as it and all before it are done.
+    pub(super) async fn append_batches(
         &mut self,
-        scope: &UidScope,
-        messages: Vec<Message>,
-    ) -> Result<Vec<Appended>, Error> {
-        let wire = self.wire(&scope.name)?;
-        let uids = if self.capabilities.has("UIDPLUS") { Uids::Told } else { Uids::Untold };
-        let appended = messages.iter().map(|_| None).collect();
-        let mut outcome = Outcome { appended, again: Vec::new(), no_such_mailbox: None, uids };
-        self.appended |= self.profile.method != Method::Qresync;
-        let mut jobs = Vec::new();
-        let limit = self.append_limit(scope, &wire).await?;
-        for (place, message) in messages.into_iter().enumerate() {
-            match self.refuses(&message, limit) {
-                Some(error) => outcome.appended[place] = Some(Appended::Refused(error)),
-                None => self.plan(&mut jobs, place, message),
+        mut batches: mpsc::Receiver<Batch>,
+        answers: mpsc::Sender<BatchAnswer>,
+    ) -> Result<(), Error> {
+        let mut road = Road::default();
+        let mut source = Source::Flowing;
+        loop {
+            while road.batches.front().is_some_and(|batch| batch.unanswered == 0)
+                && let Some(answer) = self.conclude(&mut road).await?
+            {
+                // Whoever does not want to know any more finds what arrives by the intents.
+                let _ = answers.send(answer).await;
+            }
+            if source == Source::Dry && road.batches.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                batch = batches.recv(), if source == Source::Flowing && road.octets() < WINDOW => match batch {
+                    Some(batch) => self.depart(batch, &mut road).await?,
+                    None => source = Source::Dry,
+                },
+                incoming = self.connection.receive(), if !road.sent.is_empty() => road.notice(incoming?),
             }
         }
-        while !jobs.is_empty() {
-            self.connection.rest().await;
-            self.send(jobs, scope, &wire, &mut outcome).await?;
-            jobs = outcome.again.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
+    }
+
+    /// Sends a batch.
+    async fn depart(&mut self, Batch { number, parts }: Batch, road: &mut Road) -> Result<(), Error> {
+        self.appended |= self.profile.method != Method::Qresync;
+        road.batches.push_back(Open { number, parts: Vec::new(), unanswered: 0 });
+        for (part, (scope, messages)) in parts.into_iter().enumerate() {
+            let (wire, limit) = match self.wire(&scope.name) {
+                Ok(wire) => {
+                    let limit = self.append_limit(&scope, &wire, road).await?;
+                    (wire, limit)
+                }
+                Err(error) => {
+                    self.add_part(road, Part { scope, outcome: Err(error) });
+                    continue;
+                }
+            };
+            let uids = if self.capabilities.has("UIDPLUS") { Uids::Told } else { Uids::Untold };
+            let appended = messages.iter().map(|_| None).collect();
+            let mut outcome = Outcome { appended, again: Vec::new(), no_such_mailbox: None, uids };
+            let mut jobs = Vec::new();
+            for (place, message) in messages.into_iter().enumerate() {
+                match self.refuses(&message, limit) {
+                    Some(error) => outcome.appended[place] = Some(Appended::Refused(error)),
+                    None => self.plan(&mut jobs, place, message),
+                }
+            }
+            self.add_part(road, Part { scope, outcome: Ok(outcome) });
+            self.send(jobs, &wire, (number, part), road).await?;
         }
-        if let Some(error) = outcome.no_such_mailbox {
-            return Err(error);
+        Ok(())
+    }
+
+    fn add_part(&self, road: &mut Road, part: Part) {
+        if let Some(batch) = road.batches.back_mut() {
+            batch.parts.push(part);
         }
-        let mut appended: Vec<Appended> =
-            outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere)).collect();
-        self.verify_keywords(scope, &mut appended).await?;
-        Ok(appended)
+    }
+
+    /// Answers the oldest batch, of which all commands are answered: what was refused together is sent again one by one.
+    async fn conclude(&mut self, road: &mut Road) -> Result<Option<BatchAnswer>, Error> {
+        let Some(Open { number, parts, .. }) = road.batches.front() else { return Ok(None) };
+        let (number, parts) = (*number, parts.len());
+        for at in 0..parts {
+            while let Some((_, scope, outcome)) = road.part((number, at))
+                && !outcome.again.is_empty()
+            {
+                let wire = self.wire(&scope.name)?;
+                let jobs = outcome.again.drain(..).map(|letter| Job::Batch(vec![letter])).collect();
+                self.settle_all(road).await?;
+                self.connection.rest().await;
+                self.send(jobs, &wire, (number, at), road).await?;
+                self.settle_all(road).await?;
+            }
+        }
+        let Some(batch) = road.batches.pop_front() else { return Ok(None) };
+        let mut answers = Vec::with_capacity(parts);
+        for Part { scope, outcome } in batch.parts {
+            let outcome = match outcome {
+                Ok(Outcome { no_such_mailbox: Some(error), .. }) | Err(error) => {
+                    answers.push(within_mailbox(Err(error))?);
+                    continue;
+                }
+                Ok(outcome) => outcome,
+            };
+            let appended = outcome.appended.into_iter().map(|appended| appended.unwrap_or(Appended::Somewhere));
+            let mut appended: Vec<Appended> = appended.collect();
+            self.verify_keywords(&scope, &mut appended, road).await?;
+            answers.push(Ok(appended));
+        }
+        Ok(Some(BatchAnswer { number, parts: answers }))
     }
 
     /// Makes sure of keywords that the mailbox has not been seen to keep: some servers drop them from APPEND without a
     /// word, against what PERMANENTFLAGS says (UW imapd 2010; `quirks`: keywords-dropped).
-    async fn verify_keywords(&mut self, scope: &UidScope, appended: &mut [Appended]) -> Result<(), Error> {
+    async fn verify_keywords(
+        &mut self,
+        scope: &UidScope,
+        appended: &mut [Appended],
+        road: &mut Road,
+    ) -> Result<(), Error> {
+        let mut known = self.kept_keywords.get(&scope.name).cloned().unwrap_or_default();
         let unproven = |flags: &FlagSet, kept: &FlagSet| {
             flags.filtered(|flag| matches!(flag, Flag::Keyword(_)) && !kept.contains(flag))
         };
         let doubtful: UidSet = appended
             .iter()
             .filter_map(|appended| match appended {
-                Appended::At { uid, flags } if !unproven(flags, &self.kept_keywords).is_empty() => Some(*uid),
+                Appended::At { uid, flags } if !unproven(flags, &known).is_empty() => Some(*uid),
                 _ => None,
             })
             .collect();
         if doubtful.is_empty() {
             return Ok(());
         }
+        self.settle_all(road).await?;
         let reported = match self.look_back(scope, &doubtful).await {
             // Where the messages are is known all the same; of their keywords, none was seen kept.
             Err(error) if error.reach < Reach::Side => BTreeMap::new(),
@@ -145,14 +287,15 @@ impl ImapStore {
         };
         for appended in appended {
             let Appended::At { uid, flags } = appended else { continue };
-            let unproven = unproven(flags, &self.kept_keywords);
+            let unproven = unproven(flags, &known);
             if unproven.is_empty() {
                 continue;
             }
             let kept = reported.get(uid).map(|reported| unproven.intersection(reported)).unwrap_or_default();
             *flags = flags.filtered(|flag| !unproven.contains(flag) || kept.contains(flag));
-            self.kept_keywords = self.kept_keywords.union(&kept);
+            known = known.union(&kept);
         }
+        self.note_kept_keywords(&scope.name, known);
         Ok(())
     }
 
@@ -163,7 +306,7 @@ impl ImapStore {
     }
 
     /// The largest message that the mailbox takes, in octets: the same for all, or told for each by STATUS (RFC 7889 §2).
-    async fn append_limit(&mut self, scope: &UidScope, wire: &WireName) -> Result<Option<u64>, Error> {
+    async fn append_limit(&mut self, scope: &UidScope, wire: &WireName, road: &mut Road) -> Result<Option<u64>, Error> {
         if let Some(limit) = self.capabilities.append_limit().or(self.append_limits.get(&scope.name).copied().flatten())
         {
             return Ok(Some(limit));
@@ -171,6 +314,7 @@ impl ImapStore {
         if !self.capabilities.has("APPENDLIMIT") || self.append_limits.contains_key(&scope.name) {
             return Ok(None);
         }
+        self.settle_all(road).await?;
         let mut limit = None;
         let take = |response| match response {
             Response::Status(items) if wire.is_meant_by(&items.name) => limit = items.append_limit,
@@ -223,42 +367,41 @@ impl ImapStore {
         }
     }
 
-    /// Sends commands one behind the other and takes the answers when all are sent, or when one cannot run on.
-    async fn send(
-        &mut self,
-        jobs: Vec<Job>,
-        scope: &UidScope,
-        wire: &WireName,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let mut sent: VecDeque<(Ticket, Vec<Letter>)> = VecDeque::new();
+    /// Sends commands one behind the other, without waiting for the answers but where one cannot run on.
+    async fn send(&mut self, jobs: Vec<Job>, wire: &WireName, of: (u64, usize), road: &mut Road) -> Result<(), Error> {
         for job in jobs {
             match job {
                 Job::Batch(letters) => match self.send_batch(wire, &letters).await? {
-                    Ok(ticket) => sent.push_back((ticket, letters)),
-                    Err(completion) => outcome.settle(scope, letters, &completion),
+                    Ok(ticket) => {
+                        road.sent.push_back(Sent { ticket, of, letters });
+                        if let Some((unanswered, ..)) = road.part(of) {
+                            *unanswered += 1;
+                        }
+                    }
+                    Err(completion) => {
+                        if let Some((_, scope, outcome)) = road.part(of) {
+                            outcome.settle(scope, letters, &completion);
+                        }
+                    }
                 },
                 Job::Stream(place, message) => {
-                    self.settle_all(scope, &mut sent, outcome).await?;
+                    self.settle_all(road).await?;
                     let size = message.size;
                     let (completion, flags) = self.stream(wire, message).await?;
-                    outcome.settle_stream(scope, place, size, &flags, &completion);
+                    if let Some((_, scope, outcome)) = road.part(of) {
+                        outcome.settle_stream(scope, place, size, &flags, &completion);
+                    }
                 }
             }
         }
-        self.settle_all(scope, &mut sent, outcome).await
+        Ok(())
     }
 
-    async fn settle_all(
-        &mut self,
-        scope: &UidScope,
-        sent: &mut VecDeque<(Ticket, Vec<Letter>)>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        while let Some((ticket, letters)) = sent.pop_front() {
-            // Answers come in the order of the commands: they write to one mailbox.
-            let completion = self.connection.answer(ticket, |_| {}).await?;
-            outcome.settle(scope, letters, &completion);
+    /// Waits for the answers to all that was sent.
+    async fn settle_all(&mut self, road: &mut Road) -> Result<(), Error> {
+        while !road.sent.is_empty() {
+            let incoming = self.connection.receive().await?;
+            road.notice(incoming);
         }
         Ok(())
     }

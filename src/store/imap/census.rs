@@ -90,7 +90,7 @@ impl ImapStore {
         let opened = selected.status().map_err(|what| unsaid(name, what))?;
         self.selection = Selection::Mailbox(UidScope { name: name.clone(), uid_validity: opened.uid_validity });
         self.appended = false;
-        self.kept_keywords = selected.kept_flags();
+        self.note_kept_keywords(name, selected.kept_flags());
         let uids = uids.difference(&vanished);
         let known: UidSet = uids.intersection(&below(opened.uid_next));
         let expected = u64::from(opened.messages).saturating_sub(vanished.intersection(&below(opened.uid_next)).len());

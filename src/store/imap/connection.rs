@@ -38,7 +38,7 @@ const REST_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// How many octets of commands may be unanswered before the next one waits. A server that reads no further while it
 /// answers keeps them in the buffers of the system, which hold more than this.
-const WINDOW: usize = 16 * 1024;
+const WINDOW: usize = 64 * 1024;
 
 /// What to do about a server that makes no sense once it deflates.
 const WITHOUT_COMPRESSION: &str = "; compression is on, and compress = false does without it";
@@ -638,28 +638,37 @@ enum Moved {
 }
 
 /// Commands of one line each that are under way together.
+#[derive(Default)]
 pub(super) struct Flight {
-    waiting: std::iter::Peekable<std::vec::IntoIter<String>>,
+    waiting: VecDeque<String>,
     unanswered: VecDeque<(Ticket, usize)>,
     octets: usize,
     index: usize,
+    /// Whether what is unanswered reached the limit: then nothing is sent until half of it is answered, for whoever speaks
+    /// a little after every answer makes as many turns as there are commands.
+    full: bool,
 }
 
 impl Flight {
     /// Nothing is sent yet.
     pub(super) fn new(commands: Vec<String>) -> Flight {
-        Flight { waiting: commands.into_iter().peekable(), unanswered: VecDeque::new(), octets: 0, index: 0 }
+        Flight { waiting: commands.into(), ..Flight::default() }
+    }
+
+    /// Adds a command behind the others.
+    pub(super) fn push(&mut self, command: String) {
+        self.waiting.push_back(command);
+    }
+
+    /// Whether another command would be sent at once.
+    pub(super) fn has_room(&self) -> bool {
+        !self.full && self.waiting.is_empty()
     }
 
     /// What comes back next, with the index of the command that it came for: the oldest one that was unanswered.
     /// `None` when all are answered.
     pub(super) async fn next(&mut self, connection: &mut Connection) -> Result<Option<(usize, Incoming)>, Error> {
-        let mut room = WINDOW.saturating_sub(self.octets);
-        while let Some(command) = self.waiting.next_if(|command| self.octets == 0 || command.len() <= room) {
-            room = room.saturating_sub(command.len());
-            self.octets += command.len();
-            self.unanswered.push_back((connection.queue(&command), command.len()));
-        }
+        self.send(connection);
         let Some((oldest, length)) = self.unanswered.front().copied() else { return Ok(None) };
         let incoming = connection.receive().await?;
         let index = self.index;
@@ -676,6 +685,22 @@ impl Flight {
             _ => {}
         }
         Ok(Some((index, incoming)))
+    }
+
+    /// Sends as much as the window holds, and one command in any case.
+    fn send(&mut self, connection: &mut Connection) {
+        self.full &= self.octets > WINDOW / 2;
+        while !self.full
+            && let Some(command) = self.waiting.front()
+        {
+            if self.octets > 0 && self.octets + command.len() > WINDOW {
+                self.full = true;
+                break;
+            }
+            self.octets += command.len();
+            self.unanswered.push_back((connection.queue(command), command.len()));
+            self.waiting.pop_front();
+        }
     }
 }
 

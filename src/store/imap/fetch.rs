@@ -1,5 +1,7 @@
 //! Fetching messages: small ones whole, large ones as they flow by, each with its flags and its date.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
@@ -7,9 +9,10 @@ use super::connection::{Completion, Flight, Incoming};
 use super::parse::parse_head;
 use super::quirks::is_invented;
 use super::response::{BodyItem, Fetch, LiteralKind, Response};
-use super::store::ImapStore;
+use super::store::{ImapStore, Selection};
+use super::tour::{News, Stop, Tour};
 use crate::mail::{FlagSet, InternalDate, Uid, UidSet};
-use crate::store::{Body, Error, Fetched, Form, Message};
+use crate::store::{Body, Delivered, Error, Fetched, Form, Message, Request, Requests, UidScope, within_mailbox};
 
 /// How many pieces of a streamed message may wait for its reader, each of 64 KiB at most.
 const PIECES_LIMIT: usize = 4;
@@ -17,29 +20,116 @@ const PIECES_LIMIT: usize = 4;
 /// A large message whose UID, flags and date come only behind its octets is kept up to this size until they do.
 const COLLECT_LIMIT: u64 = 64 * 1024 * 1024;
 
-impl ImapStore {
-    pub(super) async fn fetch_messages(&mut self, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        let invented = if self.quirks.frozen_view { is_invented } else { |_: &[u8]| false };
-        let mut delivery = Delivery { wanted: uids.clone(), deliver, passing: None, invented };
-        let mut failed = false;
-        let mut flight = Flight::new(uids.split(self.quirks.line_limit).iter().map(command).collect());
-        while let Some((_, incoming)) = flight.next(&mut self.connection).await? {
-            match incoming {
-                Incoming::Done(_, completion) => failed |= is_failure(&completion),
-                Incoming::Unreadable(_) => failed = true,
-                incoming => delivery.take(incoming).await,
+/// While so many messages are asked for and have not come, no more are asked for.
+const ASKED_LIMIT: u64 = 1000;
+
+/// Where messages go.
+pub(super) enum Outlet {
+    /// Those of one mailbox.
+    One(mpsc::Sender<Fetched>),
+    /// Those of several.
+    Each(mpsc::Sender<Delivered>),
+}
+
+impl Outlet {
+    fn is_closed(&self) -> bool {
+        match self {
+            Outlet::One(deliver) => deliver.is_closed(),
+            Outlet::Each(deliver) => deliver.is_closed(),
+        }
+    }
+
+    /// Where nobody is there any more, it is read past.
+    async fn hand_over(&self, place: usize, fetched: Fetched) {
+        match self {
+            Outlet::One(deliver) => drop(deliver.send(fetched).await),
+            Outlet::Each(deliver) => drop(deliver.send(Delivered { place, fetched: Ok(fetched) }).await),
+        }
+    }
+
+    /// Ends a place; where there is only one, the caller is told.
+    async fn close(&self, place: usize, error: Error) -> Result<(), Error> {
+        match self {
+            Outlet::One(_) => Err(error),
+            Outlet::Each(deliver) => {
+                drop(deliver.send(Delivered { place, fetched: within_mailbox(Err(error))? }).await);
+                Ok(())
             }
         }
-        if delivery.deliver.is_closed() {
-            return Ok(());
+    }
+}
+
+impl ImapStore {
+    /// Fetches what is requested in one flight; then, in each mailbox of which something did not come, finds out why.
+    pub(super) async fn fetch_messages(&mut self, requests: &mut Requests<'_>, outlet: Outlet) -> Result<(), Error> {
+        let invented = if self.quirks.frozen_view { is_invented } else { |_: &[u8]| false };
+        let mut delivery = Delivery { open: BTreeMap::new(), place: 0, outlet, passing: None, invented };
+        let mut barred: BTreeMap<usize, Error> = BTreeMap::new();
+        // What is asked for and not answered: the place of each command, and how many messages it is for.
+        let mut asked: VecDeque<(usize, u64)> = VecDeque::new();
+        let mut tour = Tour::new(self);
+        loop {
+            while tour.has_room() && asked.iter().map(|(_, messages)| messages).sum::<u64>() < ASKED_LIMIT {
+                let Some(Request { place, scope, uids }) = requests.next() else { break };
+                if barred.contains_key(&place) || delivery.outlet.is_closed() {
+                    continue;
+                }
+                let sets = uids.split(self.quirks.line_limit);
+                asked.extend(sets.iter().map(|set| (place, set.len())));
+                let stop = Stop { place, scope: scope.clone(), commands: sets.iter().map(command).collect() };
+                delivery.expect(place, scope, &uids);
+                if let Err(error) = tour.add(self, stop) {
+                    asked.retain(|(of, _)| *of != place);
+                    barred.insert(place, error);
+                }
+            }
+            match tour.next(self).await? {
+                None => break,
+                Some(News::Barred(place, error)) => {
+                    asked.retain(|(of, _)| *of != place);
+                    barred.insert(place, error);
+                }
+                Some(News::Done(place, completion)) => {
+                    asked.pop_front();
+                    delivery.at(place).failed |= is_failure(&completion);
+                }
+                Some(News::Said(place, Incoming::Unreadable(_))) => delivery.at(place).failed = true,
+                Some(News::Said(place, incoming)) => {
+                    delivery.place = place;
+                    delivery.take(incoming).await;
+                }
+            }
         }
-        // What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
-        // And one message that it cannot read must not keep the others: each of those that are missing is asked for by
-        // itself, and the one that fails again is named.
-        if !failed {
-            delivery.wanted = self.still_there(&delivery.wanted).await?;
+        let open: Vec<usize> =
+            delivery.open.iter().filter(|(_, open)| !open.wanted.is_empty()).map(|(at, _)| *at).collect();
+        for place in open {
+            if delivery.outlet.is_closed() {
+                break;
+            }
+            delivery.place = place;
+            let answer = match barred.remove(&place) {
+                Some(error) if !self.connection.is_asked_to_wait() => Err(error),
+                _ => self.ask_again(&mut delivery).await,
+            };
+            if let Err(error) = within_mailbox(answer)? {
+                delivery.outlet.close(place, error).await?;
+            }
         }
-        let missing: Vec<Uid> = delivery.wanted.iter().collect();
+        Ok(())
+    }
+
+    /// What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
+    /// And one message that it cannot read must not keep the others: each of those that are missing is asked for by
+    /// itself, and the one that fails again is named.
+    async fn ask_again(&mut self, delivery: &mut Delivery) -> Result<(), Error> {
+        let scope = delivery.here().scope.clone();
+        if self.selection != Selection::Mailbox(scope.clone()) {
+            self.select_patiently(&scope).await?;
+        }
+        if !delivery.here().failed {
+            delivery.here().wanted = self.still_there(&delivery.here().wanted).await?;
+        }
+        let missing: Vec<Uid> = delivery.here().wanted.iter().collect();
         self.connection.rest().await;
         let mut flight = Flight::new(missing.iter().map(|uid| command(&UidSet::from_iter([*uid]))).collect());
         let mut unreadable = None;
@@ -54,7 +144,7 @@ impl ImapStore {
                 Incoming::Done(_, completion) => {
                     let refusal = is_failure(&completion).then(|| super::refusal::words(&completion.text).to_owned());
                     if let Some((reason, uid)) = unreadable.take().or(refusal).zip(missing.get(index).copied())
-                        && delivery.wanted.remove(uid)
+                        && delivery.here().wanted.remove(uid)
                     {
                         delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
                     }
@@ -64,11 +154,11 @@ impl ImapStore {
             }
         }
         // Where others come, it is a matter of the message (`quirks`: unavailable-for-ever).
-        let others_came = delivery.wanted.len() < uids.len();
+        let others_came = delivery.here().wanted.len() < delivery.here().asked;
         for (uid, completion) in unavailable {
             if !others_came {
                 put_off = Some(completion);
-            } else if delivery.wanted.remove(uid) {
+            } else if delivery.here().wanted.remove(uid) {
                 let reason = super::refusal::words(&completion.text).to_owned();
                 delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
             }
@@ -76,7 +166,7 @@ impl ImapStore {
         if let Some(completion) = put_off {
             return self.check(&completion, "to show messages");
         }
-        for uid in self.still_there(&delivery.wanted).await?.iter() {
+        for uid in self.still_there(&delivery.here().wanted).await?.iter() {
             let reason = "it is listed, but nothing is given when it is asked for".to_owned();
             delivery.hand_over(Fetched::Unreadable { uid, reason }).await;
         }
@@ -95,12 +185,25 @@ fn is_failure(completion: &Completion) -> bool {
 
 /// Messages on their way to whoever asked for them.
 struct Delivery {
-    /// Those that have not come yet.
-    wanted: UidSet,
-    deliver: mpsc::Sender<Fetched>,
+    /// What was asked for, by place.
+    open: BTreeMap<usize, Asked>,
+    /// The place that is spoken of.
+    place: usize,
+    outlet: Outlet,
     passing: Option<Passing>,
     /// Whether octets are what this server gives for a message that is gone.
     invented: fn(&[u8]) -> bool,
+}
+
+/// What was asked for in one mailbox.
+struct Asked {
+    scope: UidScope,
+    /// Those that have not come yet.
+    wanted: UidSet,
+    /// How many it was.
+    asked: u64,
+    /// Whether some of it was refused.
+    failed: bool,
 }
 
 /// A large message that is flowing by.
@@ -144,25 +247,42 @@ impl Envelope {
 }
 
 impl Delivery {
+    fn expect(&mut self, place: usize, scope: UidScope, uids: &UidSet) {
+        let asked = Asked { scope, wanted: UidSet::new(), asked: 0, failed: false };
+        let open = self.open.entry(place).or_insert(asked);
+        open.wanted = open.wanted.union(uids);
+        open.asked += uids.len();
+    }
+
+    fn here(&mut self) -> &mut Asked {
+        self.at(self.place)
+    }
+
+    fn at(&mut self, place: usize) -> &mut Asked {
+        self.open.get_mut(&place).expect("only places that were asked for are spoken of")
+    }
+
     async fn take(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::BodyStart { head, size, literal } => self.passing = Some(self.begin(&head, size, literal)),
             Incoming::BodyChunk(octets) => self.pass(octets).await,
             Incoming::BodyEnd => self.end().await,
             Incoming::Untagged(Response::Fetch(fetch)) => self.conclude(fetch).await,
-            Incoming::Untagged(Response::Vanished { uids, .. }) => self.wanted = self.wanted.difference(&uids),
+            Incoming::Untagged(Response::Vanished { uids, .. }) => {
+                self.here().wanted = self.here().wanted.difference(&uids);
+            }
             _ => {}
         }
     }
 
     fn begin(&mut self, head: &[u8], size: u64, literal: LiteralKind) -> Passing {
         let fetch = parse_head(head).unwrap_or_default();
-        if self.deliver.is_closed() || fetch.uid.is_some_and(|uid| !self.wanted.contains(uid)) {
+        if self.outlet.is_closed() || fetch.uid.is_some_and(|uid| !self.here().wanted.contains(uid)) {
             return Passing::Unwanted;
         }
         match Envelope::of(&fetch, literal) {
             Some(envelope) => {
-                self.wanted.remove(envelope.uid);
+                self.here().wanted.remove(envelope.uid);
                 Passing::Beginning { envelope, size, octets: BytesMut::new() }
             }
             None if size <= COLLECT_LIMIT => Passing::Collected { octets: BytesMut::new(), literal },
@@ -225,7 +345,7 @@ impl Delivery {
         let passing = self.passing.take();
         let Some((uid, body)) = fetch.uid.zip(fetch.body.clone()) else { return };
         let is_invented = matches!(&body, BodyItem::Octets(octets) if (self.invented)(octets));
-        if is_invented || !self.wanted.remove(uid) {
+        if is_invented || !self.here().wanted.remove(uid) {
             return;
         }
         let unreadable = |reason: &str| Fetched::Unreadable { uid, reason: reason.to_owned() };
@@ -255,7 +375,6 @@ impl Delivery {
     }
 
     async fn hand_over(&mut self, fetched: Fetched) {
-        // Nobody there any more: read past.
-        let _ = self.deliver.send(fetched).await;
+        self.outlet.hand_over(self.place, fetched).await;
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::connection::Reply;
+use super::connection::{Completion, Incoming, Reply};
 use super::response::{Fetch, Response};
 use super::store::ImapStore;
+use super::tour::{News, Stop, Tour};
 use crate::mail::{Fingerprint, HeaderDigest, InternalDate, Uid, UidSet};
-use crate::store::{Cause, Error};
+use crate::store::{Cause, Error, UidScope};
 
 /// What was said of one message; a server may use several responses.
 #[derive(Default)]
@@ -28,6 +29,41 @@ impl Features {
     }
 }
 
+/// What was answered in one mailbox.
+#[derive(Default)]
+struct Answers {
+    found: BTreeMap<Uid, Features>,
+    unreadable: Option<String>,
+    refusal: Option<Completion>,
+}
+
+impl Answers {
+    fn notice(&mut self, uids: &UidSet, reply: Reply) {
+        match reply {
+            Reply::Untagged(Response::Fetch(fetch)) => {
+                let reported = fetch.size.is_some() || fetch.internal_date.is_some() || fetch.header.is_some();
+                if let Some(uid) = fetch.uid.filter(|uid| reported && uids.contains(*uid)) {
+                    self.found.entry(uid).or_default().notice(&fetch);
+                }
+            }
+            Reply::Unreadable(reason) => self.unreadable = Some(reason),
+            // Some of them are gone: that is no error (RFC 5530).
+            Reply::Done(completion) if !completion.is_ok() && !completion.has_code("EXPUNGEISSUED") => {
+                self.refusal = Some(completion);
+            }
+            Reply::Untagged(_) | Reply::Done(_) => {}
+        }
+    }
+
+    /// The fingerprints, if each of the messages has been shown as a whole.
+    fn of_all(self, uids: &UidSet) -> Option<BTreeMap<Uid, Fingerprint>> {
+        if self.unreadable.is_some() || self.refusal.is_some() || self.found.len() as u64 != uids.len() {
+            return None;
+        }
+        self.found.into_iter().map(|(uid, features)| Some((uid, features.complete()?))).collect()
+    }
+}
+
 impl ImapStore {
     pub(super) async fn take_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
         let mut prints = self.ask_fingerprints(uids).await?;
@@ -45,40 +81,57 @@ impl ImapStore {
         Ok(prints)
     }
 
-    async fn ask_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
+    /// Asks in all mailboxes in one flight. `None` in place of an answer that is not whole: that mailbox is to be asked by
+    /// itself.
+    pub(super) async fn tour_for_fingerprints(
+        &mut self,
+        wanted: &[(UidScope, UidSet)],
+    ) -> Result<Vec<Option<BTreeMap<Uid, Fingerprint>>>, Error> {
+        let mut answers: Vec<Option<Answers>> = wanted.iter().map(|_| Some(Answers::default())).collect();
+        let mut tour = Tour::new(self);
+        for (place, (scope, uids)) in wanted.iter().enumerate().filter(|(_, (_, uids))| !uids.is_empty()) {
+            let stop = Stop { place, scope: scope.clone(), commands: self.questions(uids) };
+            if tour.add(self, stop).is_err() {
+                answers[place] = None;
+            }
+        }
+        while let Some(news) = tour.next(self).await? {
+            let (place, reply) = match news {
+                News::Barred(place, _) => {
+                    answers[place] = None;
+                    continue;
+                }
+                News::Done(place, completion) => (place, Reply::Done(completion)),
+                News::Said(place, Incoming::Untagged(response)) => (place, Reply::Untagged(response)),
+                News::Said(place, Incoming::Unreadable(reason)) => (place, Reply::Unreadable(reason)),
+                News::Said(..) => continue,
+            };
+            if let Some(answers) = &mut answers[place] {
+                answers.notice(&wanted[place].1, reply);
+            }
+        }
+        Ok(answers.into_iter().zip(wanted).map(|(answers, (_, uids))| answers?.of_all(uids)).collect())
+    }
+
+    fn questions(&self, uids: &UidSet) -> Vec<String> {
         let fields = HeaderDigest::FIELDS.join(" ").to_ascii_uppercase();
-        let commands = uids
-            .split(self.quirks.line_limit)
+        uids.split(self.quirks.line_limit)
             .iter()
             .map(|set| format!("UID FETCH {set} (INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({fields})])"))
-            .collect();
-        let mut found: BTreeMap<Uid, Features> = BTreeMap::new();
-        let mut unreadable = None;
-        let mut refusal = None;
-        self.connection
-            .flight(commands, |_, reply| match reply {
-                Reply::Untagged(Response::Fetch(fetch)) => {
-                    let reported = fetch.size.is_some() || fetch.internal_date.is_some() || fetch.header.is_some();
-                    if let Some(uid) = fetch.uid.filter(|uid| reported && uids.contains(*uid)) {
-                        found.entry(uid).or_default().notice(&fetch);
-                    }
-                }
-                Reply::Unreadable(reason) => unreadable = Some(reason),
-                // Some of them are gone: that is no error (RFC 5530).
-                Reply::Done(completion) if !completion.is_ok() && !completion.has_code("EXPUNGEISSUED") => {
-                    refusal = Some(completion);
-                }
-                _ => {}
-            })
-            .await?;
-        if let Some(refusal) = refusal {
+            .collect()
+    }
+
+    async fn ask_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
+        let mut answers = Answers::default();
+        self.connection.flight(self.questions(uids), |_, reply| answers.notice(uids, reply)).await?;
+        if let Some(refusal) = answers.refusal {
             self.check(&refusal, "to show the headers")?;
         }
-        if let Some(reason) = unreadable {
+        if let Some(reason) = answers.unreadable {
             return Err(Error::mailbox(Cause::Protocol, reason));
         }
         let mut fingerprints = BTreeMap::new();
-        for (uid, features) in found {
+        for (uid, features) in answers.found {
             let fingerprint = features.complete().ok_or_else(|| {
                 let text = format!("the server shows only a part of the header of UID {uid}");
                 Error::mailbox(Cause::Protocol, text)

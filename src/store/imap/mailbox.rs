@@ -1,10 +1,61 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE: what is done to mailboxes as a whole.
 
+use super::connection::Reply;
 use super::store::{ImapStore, Selection};
 use crate::mail::{MailboxName, Subscription};
 use crate::store::{Error, Reach};
 
+/// Whether a command that was one of many has done what it was for. Where not, it is said again by itself: what stood in
+/// its way is told there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Yes,
+    No,
+}
+
 impl ImapStore {
+    /// Creates mailboxes in one flight.
+    pub(super) async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Result<Vec<Done>, Error> {
+        let commands = names.iter().map(|name| Ok(format!("CREATE {}", self.wire(name)?))).collect();
+        let done = self.each_in_one_flight(commands).await?;
+        for (name, _) in names.iter().zip(&done).filter(|(_, done)| **done == Done::Yes) {
+            if let Ok(wire) = self.wire(name) {
+                let _ = self.names.learn(name, wire);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Subscribes and unsubscribes in one flight.
+    pub(super) async fn subscribe_to_each(
+        &mut self,
+        wanted: &[(MailboxName, Subscription)],
+    ) -> Result<Vec<Done>, Error> {
+        let commands = wanted.iter().map(|(name, subscription)| {
+            let wire = self.wire(name)?;
+            Ok(format!("{} {wire}", verb(*subscription)))
+        });
+        let commands = commands.collect();
+        self.each_in_one_flight(commands).await
+    }
+
+    async fn each_in_one_flight(&mut self, commands: Vec<Result<String, Error>>) -> Result<Vec<Done>, Error> {
+        let mut done = vec![Done::No; commands.len()];
+        let sent: Vec<(usize, String)> =
+            commands.into_iter().enumerate().filter_map(|(at, command)| Some((at, command.ok()?))).collect();
+        let places: Vec<usize> = sent.iter().map(|(at, _)| *at).collect();
+        let commands = sent.into_iter().map(|(_, command)| command).collect();
+        let take = |index: usize, reply: Reply| {
+            if let (Reply::Done(completion), Some(at)) = (reply, places.get(index))
+                && completion.is_ok()
+            {
+                done[*at] = Done::Yes;
+            }
+        };
+        self.connection.flight(commands, take).await?;
+        Ok(done)
+    }
+
     pub(super) async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), Error> {
         let wire = self.wire(name)?;
         let completion = self.connection.run(&format!("CREATE {wire}"), |_| {}).await?;
@@ -50,14 +101,21 @@ impl ImapStore {
 
     pub(super) async fn subscribe(&mut self, name: &MailboxName, subscription: Subscription) -> Result<(), Error> {
         let wire = self.wire(name)?;
-        let (command, what) = match subscription {
-            Subscription::Subscribed => ("SUBSCRIBE", "to subscribe to"),
-            Subscription::Unsubscribed => ("UNSUBSCRIBE", "to unsubscribe from"),
+        let what = match subscription {
+            Subscription::Subscribed => "to subscribe to",
+            Subscription::Unsubscribed => "to unsubscribe from",
         };
-        let completion = self.connection.run(&format!("{command} {wire}"), |_| {}).await?;
+        let completion = self.connection.run(&format!("{} {wire}", verb(subscription)), |_| {}).await?;
         match completion.is_ok() {
             true => Ok(()),
             false => Err(completion.refusal(Reach::Mailbox, &format!("{what} {name}"))),
         }
+    }
+}
+
+fn verb(subscription: Subscription) -> &'static str {
+    match subscription {
+        Subscription::Subscribed => "SUBSCRIBE",
+        Subscription::Unsubscribed => "UNSUBSCRIBE",
     }
 }

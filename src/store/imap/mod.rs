@@ -23,6 +23,7 @@ mod select;
 mod session;
 mod store;
 mod store_flags;
+mod tour;
 mod transport;
 mod tunnel;
 mod wire;

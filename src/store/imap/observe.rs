@@ -22,7 +22,7 @@ use super::name::WireName;
 use super::response::{Code, Fetch, Response, Status, Vanished};
 use super::select::{Selected, unsaid};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Checkpoint, FlagMap, FlagSet, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
+use crate::mail::{Checkpoint, FlagMap, MailboxName, ModSeq, Observation, Silence, Uid, UidSet, UidValidity};
 use crate::store::{Cause, Error, Method, Reach, UidScope, Wanted};
 
 /// Most messages of one mailbox.
@@ -249,10 +249,11 @@ impl ImapStore {
             self.quirks.frozen_view = true;
         }
         self.appended = false;
-        self.kept_keywords = match last.and_then(|(at, _)| looks.get(at)) {
-            Some(Ok(look)) => look.selected.kept_flags(),
-            _ => FlagSet::new(),
-        };
+        for (Open { place, .. }, look) in open.iter().zip(&looks) {
+            if let Ok(look) = look {
+                self.note_kept_keywords(&wanted[*place].name, look.selected.kept_flags());
+            }
+        }
         self.selection = match last {
             Some((at, uid_validity)) => {
                 Selection::Mailbox(UidScope { name: wanted[open[at].place].name.clone(), uid_validity })

@@ -3,7 +3,7 @@
 use super::connection::{Completion, Incoming};
 use super::response::{Code, Response};
 use super::store::{ImapStore, Selection};
-use crate::mail::{Access, FlagSet, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
+use crate::mail::{Access, Flag, FlagSet, MailboxName, MailboxStatus, ModSeq, PermanentFlags, Uid, UidValidity};
 use crate::store::{Cause, Error, Reach, UidScope};
 
 /// What the responses to a SELECT say about the mailbox.
@@ -20,6 +20,16 @@ pub(super) struct Selected {
 }
 
 impl Selected {
+    /// Takes notice of what is said between a SELECT and its answer.
+    pub(super) fn hear(&mut self, response: &Response) {
+        match response {
+            // What was said before this is about the mailbox that was selected before.
+            Response::Untagged { code: Some(Code::Closed), .. } => *self = Selected::default(),
+            Response::Untagged { code: Some(code), .. } => self.notice(code),
+            _ => {}
+        }
+    }
+
     /// Takes notice of a response code, tagged or not.
     pub(super) fn notice(&mut self, code: &Code) {
         match code {
@@ -94,24 +104,32 @@ impl ImapStore {
         let ticket = self.connection.queue(&format!("SELECT {wire}"));
         let completion = self
             .connection
-            .answer(ticket, |incoming| match incoming {
-                // What was said before this is about the mailbox that was selected before.
-                Incoming::Untagged(Response::Untagged { code: Some(Code::Closed), .. }) => {
-                    selected = Selected::default();
+            .answer(ticket, |incoming| {
+                if let Incoming::Untagged(response) = incoming {
+                    selected.hear(&response);
                 }
-                Incoming::Untagged(Response::Untagged { code: Some(code), .. }) => selected.notice(&code),
-                _ => {}
             })
             .await?;
+        self.arrive(scope, &selected, &completion)
+    }
+
+    /// A SELECT has been answered: is it the generation that the caller means?
+    pub(super) fn arrive(
+        &mut self,
+        scope: &UidScope,
+        selected: &Selected,
+        completion: &Completion,
+    ) -> Result<(), Error> {
         if !completion.is_ok() {
             self.selection = Selection::Nothing;
             return Err(completion.refusal(Reach::Mailbox, &format!("to open {}", scope.name)));
         }
+        self.selection = Selection::Something;
         selected.check_uids(&scope.name)?;
         match selected.uid_validity {
             Some(uid_validity) if uid_validity == scope.uid_validity => {
                 self.selection = Selection::Mailbox(scope.clone());
-                self.kept_keywords = selected.kept_flags();
+                self.note_kept_keywords(&scope.name, selected.kept_flags());
                 Ok(())
             }
             Some(uid_validity) => {
@@ -122,6 +140,15 @@ impl ImapStore {
                 Err(Error::mailbox(Cause::UidValidityChanged, text))
             }
             None => Err(unsaid(&scope.name, "UIDVALIDITY")),
+        }
+    }
+
+    /// What a mailbox has been seen to keep for certain.
+    pub(super) fn note_kept_keywords(&mut self, name: &MailboxName, kept: FlagSet) {
+        let kept = kept.filtered(|flag| matches!(flag, Flag::Keyword(_)));
+        match kept.is_empty() {
+            true => drop(self.kept_keywords.remove(name)),
+            false => drop(self.kept_keywords.insert(name.clone(), kept)),
         }
     }
 

@@ -8,14 +8,16 @@ use tokio::sync::mpsc;
 
 use super::capability::Capabilities;
 use super::connection::Connection;
+use super::fetch::Outlet;
+use super::mailbox::Done;
 use super::name::{Names, WireName};
 use super::quirks::Quirks;
 use crate::mail::{
     Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
 use crate::store::{
-    Appended, Cause, Error, Expunged, Fetched, Listing, Message, Profile, Relocated, Store, Stored, Traffic, UidScope,
-    Wanted,
+    Appended, Batch, BatchAnswer, Cause, Delivered, Error, Expunged, Fetched, Listing, Message, Profile, Relocated,
+    Request, Requests, Store, Stored, Traffic, UidScope, Wanted, within_mailbox,
 };
 
 /// How long a server may take to say goodbye.
@@ -48,8 +50,8 @@ pub struct ImapStore {
     pub(super) selection: Selection,
     /// Whether we have appended to what is selected, in a session that need not see it by itself.
     pub(super) appended: bool,
-    /// The keywords that what is selected is known to keep.
-    pub(super) kept_keywords: FlagSet,
+    /// The keywords that mailboxes are known to keep, where they are known to keep any.
+    pub(super) kept_keywords: BTreeMap<MailboxName, FlagSet>,
     /// What APPENDLIMIT was told of mailboxes one by one, in octets.
     pub(super) append_limits: BTreeMap<MailboxName, Option<u64>>,
 }
@@ -81,7 +83,7 @@ impl ImapStore {
             quirks,
             selection: Selection::Nothing,
             appended: false,
-            kept_keywords: FlagSet::new(),
+            kept_keywords: BTreeMap::new(),
             append_limits: BTreeMap::new(),
         }
     }
@@ -92,6 +94,11 @@ impl ImapStore {
             let text = format!("{} cannot have a mailbox called {name}: {reason}", self.profile.address);
             Error::mailbox(Cause::CannotHold, text).for_good()
         })
+    }
+
+    /// Selects a mailbox, if need be after the pauses that the server asks for.
+    pub(super) async fn select_patiently(&mut self, scope: &UidScope) -> Result<(), Error> {
+        patiently!(self, self.select(scope))
     }
 
     /// To be called before a verb begins.
@@ -140,14 +147,51 @@ impl Store for ImapStore {
         })
     }
 
+    async fn fingerprints_each(
+        &mut self,
+        wanted: &[(UidScope, UidSet)],
+    ) -> Result<Vec<Result<BTreeMap<Uid, Fingerprint>, Error>>, Error> {
+        self.be_ready().await?;
+        let mut answers = Vec::with_capacity(wanted.len());
+        for (answer, (scope, uids)) in self.tour_for_fingerprints(wanted).await?.into_iter().zip(wanted) {
+            answers.push(match answer {
+                Some(prints) => Ok(prints),
+                None => within_mailbox(self.fingerprints(scope, uids).await)?,
+            });
+        }
+        Ok(answers)
+    }
+
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
-        patiently!(self, self.select(scope))?;
-        self.fetch_messages(uids, deliver).await
+        self.be_ready().await?;
+        let request = Request { place: 0, scope: scope.clone(), uids: uids.clone() };
+        self.fetch_messages(&mut std::iter::once(request), Outlet::One(deliver)).await
+    }
+
+    async fn fetch_each(&mut self, requests: &mut Requests<'_>, deliver: mpsc::Sender<Delivered>) -> Result<(), Error> {
+        self.be_ready().await?;
+        self.fetch_messages(requests, Outlet::Each(deliver)).await
     }
 
     async fn append(&mut self, scope: &UidScope, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
-        patiently!(self, self.select(scope))?;
-        self.append_messages(scope, messages).await
+        self.select_patiently(scope).await?;
+        let (send, batches) = mpsc::channel(1);
+        let (answers, mut answered) = mpsc::channel(1);
+        let _ = send.try_send(Batch { number: 0, parts: vec![(scope.clone(), messages)] });
+        drop(send);
+        self.append_batches(batches, answers).await?;
+        let parts = answered.recv().await.map(|answer| answer.parts).unwrap_or_default();
+        let unanswered = || Err(Error::side(Cause::Protocol, "an append was not answered"));
+        parts.into_iter().next().unwrap_or_else(unanswered)
+    }
+
+    async fn append_each(
+        &mut self,
+        batches: mpsc::Receiver<Batch>,
+        answers: mpsc::Sender<BatchAnswer>,
+    ) -> Result<(), Error> {
+        self.be_ready().await?;
+        self.append_batches(batches, answers).await
     }
 
     async fn store_flags(
@@ -183,6 +227,18 @@ impl Store for ImapStore {
         patiently!(self, self.create_mailbox(name))
     }
 
+    async fn create_each(&mut self, names: &[MailboxName]) -> Result<Vec<Result<(), Error>>, Error> {
+        self.be_ready().await?;
+        let mut answers = Vec::with_capacity(names.len());
+        for (done, name) in self.create_mailboxes(names).await?.into_iter().zip(names) {
+            answers.push(match done {
+                Done::Yes => Ok(()),
+                Done::No => within_mailbox(self.create(name).await)?,
+            });
+        }
+        Ok(answers)
+    }
+
     async fn delete(&mut self, name: &MailboxName) -> Result<(), Error> {
         patiently!(self, self.delete_mailbox(name))
     }
@@ -193,6 +249,21 @@ impl Store for ImapStore {
 
     async fn set_subscription(&mut self, name: &MailboxName, subscription: Subscription) -> Result<(), Error> {
         patiently!(self, self.subscribe(name, subscription))
+    }
+
+    async fn set_subscriptions(
+        &mut self,
+        wanted: &[(MailboxName, Subscription)],
+    ) -> Result<Vec<Result<(), Error>>, Error> {
+        self.be_ready().await?;
+        let mut answers = Vec::with_capacity(wanted.len());
+        for (done, (name, subscription)) in self.subscribe_to_each(wanted).await?.into_iter().zip(wanted) {
+            answers.push(match done {
+                Done::Yes => Ok(()),
+                Done::No => within_mailbox(self.set_subscription(name, *subscription).await)?,
+            });
+        }
+        Ok(answers)
     }
 
     async fn close(&mut self) {
