@@ -51,6 +51,9 @@ struct Event {
     edit: Edit,
 }
 
+/// The most commands that it takes to open a session: a run is cut off behind them.
+const LOGIN: u32 = 8;
+
 /// Edits, and the run that follows.
 #[derive(Clone, Debug)]
 struct Chapter {
@@ -191,7 +194,7 @@ async fn both_hold_the_same(manners: &Both<Manner>, chapters: &[Chapter]) {
             }));
         }
         let cut_off = Both::from_fn(|side| Manner {
-            endurance: cut.filter(|(cut, _)| *cut == side).map(|(_, commands)| commands + 4),
+            endurance: cut.filter(|(cut, _)| *cut == side).map(|(_, commands)| commands + LOGIN),
             ..manners[side].clone()
         });
         let report = synchronize(&accounts, &cut_off, &mut state).await;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Checkpoint, FlagChange, FlagSet, MailboxName, Side, Subscription, Uid, UidSet};
 use crate::plan::{Deletion, DeletionCondition, PairId, Place, Presence, Reflag, SkipReason, Skipped, agreed};
+use crate::state::{self, Change};
 use crate::store::{self, Expunged, Store, Stored, Wanted};
 
 use super::copy::{Copying, copy};
@@ -56,7 +57,7 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
     let Created { tasks, filled } = create_missing(run, tasks).await?;
     let mut jobs: Vec<Job> = tasks.into_iter().map(Job::new).collect();
     if is_planted(Fault::CheckpointFirst) {
-        jobs.iter().try_for_each(|job| remember(run, job))?;
+        remember(run, &jobs)?;
     }
     moves::relocate(run, &mut jobs, plan.moves).await?;
     copy_messages(run, &mut jobs).await?;
@@ -64,9 +65,19 @@ pub(super) async fn execute(run: &mut Run<'_>, plan: AccountPlan) -> Result<Vec<
         change_flags(run, job).await?;
     }
     // A message that moved from one mailbox to another is in its new place by now, on both sides.
+    let mut expunged = 0;
+    let mut halt = None;
     for job in &mut jobs {
-        expunge(run, job).await?;
-        remember(run, job)?;
+        halt = expunge(run, job).await.err();
+        if halt.is_some() {
+            break;
+        }
+        expunged += 1;
+    }
+    // What is done is remembered, though a side be lost by now.
+    remember(run, &jobs[..expunged])?;
+    if let Some(halt) = halt {
+        return Err(halt);
     }
     for deletion in &plan.tree.deletions {
         delete(run, deletion).await?;
@@ -114,23 +125,10 @@ impl Job {
 /// Creates what is missing and looks at it, so that UIDs mean something there.
 async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Created, Halt> {
     let mut filled: Vec<MailboxName> = Vec::new();
-    let mut wanted: Both<Vec<Wanted>> = Both::default();
     let mut given_up: BTreeSet<MailboxName> = BTreeSet::new();
-    for task in &tasks {
-        for side in Side::BOTH {
-            let SideView::ToCreate(name) = &task.sides[side] else { continue };
-            match run.stores[side].create(name).await {
-                Ok(()) => {
-                    run.report.sides[side].created += 1;
-                    run.listener.hear(Event::Mailbox(side, name, MailboxEvent::Created));
-                    wanted[side].push(Wanted { name: name.clone(), since: None });
-                }
-                Err(error) => {
-                    run.store_trouble(side, Some(name), error)?;
-                    given_up.insert(task.name.clone());
-                }
-            }
-        }
+    let mut wanted: Both<Vec<Wanted>> = Both::default();
+    for side in Side::BOTH {
+        wanted[side] = create(run, side, &tasks, &mut given_up).await?;
     }
     let Both { local, remote } = run.observe_both(&wanted).await?;
     let mut sights: Both<BTreeMap<MailboxName, Sight>> = Both::default();
@@ -146,7 +144,9 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Creat
             }
         }
     }
-    for task in &mut tasks {
+    let mut starts = Vec::new();
+    let mut subscriptions: Both<Vec<(usize, MailboxName, Subscription)>> = Both::default();
+    for (at, task) in tasks.iter_mut().enumerate() {
         for side in Side::BOTH {
             let SideView::ToCreate(name) = &task.sides[side] else { continue };
             // Somebody else was faster, or the listing had left it out.
@@ -158,31 +158,93 @@ async fn create_missing(run: &mut Run<'_>, mut tasks: Vec<Task>) -> Result<Creat
                 continue;
             };
             let start = Checkpoint::start_of(sight.scope.uid_validity);
-            run.state.commit(|change| change.set_checkpoint(task.key, side, Some(start)))?;
+            starts.push((task.key, side, start));
             task.checkpoints[side] = Some(start);
             task.sides[side] = SideView::Seen(sight);
             let name = run.name_on(side, &task.name);
-            let settled = match task.place.subscription {
-                Some(Subscription::Subscribed) => set_subscription(run, side, &name, Subscription::Subscribed).await?,
-                Some(Subscription::Unsubscribed) => end_lingering_subscription(run, side, &name).await?,
-                None => Settled::Yes,
-            };
-            if settled == Settled::No {
-                task.place.subscription = None;
-            }
+            subscriptions[side].extend(task.place.subscription.map(|wanted| (at, name, wanted)));
+        }
+    }
+    if !starts.is_empty() {
+        run.state.commit(|change| {
+            starts.iter().try_for_each(|(key, side, start)| change.set_checkpoint(*key, *side, Some(*start)))
+        })?;
+    }
+    for side in Side::BOTH {
+        for at in subscribe_anew(run, side, &subscriptions[side]).await? {
+            tasks[at].place.subscription = None;
         }
     }
     tasks.retain(|task| !given_up.contains(&task.name));
     Ok(Created { tasks, filled })
 }
 
-/// A subscription outlives its mailbox (RFC 9051 §6.3.5), unlisted, and a new one of that name would begin with it. Not to
-/// have been subscribed is no failure.
-async fn end_lingering_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName) -> Result<Settled, Halt> {
-    match run.stores[side].set_subscription(name, Subscription::Unsubscribed).await {
-        Err(error) if error.reach == store::Reach::Side => Err(Halt::Side(side, error)),
-        Ok(()) | Err(_) => Ok(Settled::Yes),
+/// Creates the mailboxes that a side lacks, and answers what is to be looked at then. What could not be created is given up.
+async fn create(
+    run: &mut Run<'_>,
+    side: Side,
+    tasks: &[Task],
+    given_up: &mut BTreeSet<MailboxName>,
+) -> Result<Vec<Wanted>, Halt> {
+    let missing = |task: &&Task| matches!(task.sides[side], SideView::ToCreate(_)) && !given_up.contains(&task.name);
+    let missing: Vec<&Task> = tasks.iter().filter(missing).collect();
+    let names: Vec<MailboxName> = missing.iter().map(|task| run.name_on(side, &task.name)).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
     }
+    let created = run.stores[side].create_each(&names).await.map_err(|error| Halt::Side(side, error))?;
+    let mut wanted = Vec::new();
+    for ((task, name), created) in missing.into_iter().zip(names).zip(created) {
+        match created {
+            Ok(()) => {
+                run.report.sides[side].created += 1;
+                run.listener.hear(Event::Mailbox(side, &name, MailboxEvent::Created));
+                wanted.push(Wanted { name, since: None });
+            }
+            Err(error) => {
+                run.store_trouble(side, Some(&name), error)?;
+                given_up.insert(task.name.clone());
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// Subscribes to mailboxes that have just been created, or ends subscriptions that have outlived a mailbox of that name
+/// (RFC 9051 §6.3.5), unlisted, with which the new one would begin; not to have been subscribed is no failure. Answers
+/// for which tasks it did not work.
+async fn subscribe_anew(
+    run: &mut Run<'_>,
+    side: Side,
+    wanted: &[(usize, MailboxName, Subscription)],
+) -> Result<Vec<usize>, Halt> {
+    let mut open = Vec::new();
+    if wanted.is_empty() {
+        return Ok(open);
+    }
+    let asked: Vec<(MailboxName, Subscription)> =
+        wanted.iter().map(|(_, name, wanted)| (name.clone(), *wanted)).collect();
+    let done = run.stores[side].set_subscriptions(&asked).await.map_err(|error| Halt::Side(side, error))?;
+    for ((at, name, wanted), done) in wanted.iter().zip(done) {
+        match (done, wanted) {
+            (Ok(()), Subscription::Subscribed) => tell_subscription(run, side, name, *wanted),
+            (_, Subscription::Unsubscribed) => {}
+            (Err(error), Subscription::Subscribed) => {
+                run.store_trouble(side, Some(name), error)?;
+                open.push(*at);
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn tell_subscription(run: &mut Run<'_>, side: Side, name: &MailboxName, wanted: Subscription) {
+    run.report.sides[side].subscriptions += 1;
+    let event = match wanted {
+        Subscription::Subscribed => MailboxEvent::Subscribed,
+        Subscription::Unsubscribed => MailboxEvent::Unsubscribed,
+    };
+    run.listener.hear(Event::Mailbox(side, name, event));
 }
 
 /// Brings the subscription of a mailbox that both sides have in line.
@@ -215,12 +277,7 @@ async fn set_subscription(
 ) -> Result<Settled, Halt> {
     match run.stores[side].set_subscription(name, wanted).await {
         Ok(()) => {
-            run.report.sides[side].subscriptions += 1;
-            let event = match wanted {
-                Subscription::Subscribed => MailboxEvent::Subscribed,
-                Subscription::Unsubscribed => MailboxEvent::Unsubscribed,
-            };
-            run.listener.hear(Event::Mailbox(side, name, event));
+            tell_subscription(run, side, name, wanted);
             Ok(Settled::Yes)
         }
         Err(error) => run.store_trouble(side, Some(name), error).map(|()| Settled::No),
@@ -432,32 +489,32 @@ async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet)
     }
 }
 
-/// Remembers what needs no command, and, if all is done, where the next run may start from: the status seen before our
-/// own writes, for somebody else's change may lie between them.
-fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
-    let Task { key, checkpoints, name: _, sides, arrived: _, plan, lifted: _, place } = &job.task;
-    let reached = Both::from_fn(|side| {
-        let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
-        let done = job.is_done() || is_planted(Fault::CheckpointDespiteFailure);
-        reached.filter(|_| done).filter(|reached| Some(*reached) != checkpoints[side])
-    });
-    let left_out = |side: Side| {
-        let row = move |(uid, why): (&Uid, &SkipReason)| Skipped {
-            side,
-            uid: *uid,
-            why: why.clone(),
-            attempts: 0,
-            last_attempt: 0,
-        };
-        plan.skips[side].iter().map(row)
-    };
-    let skips: Vec<Skipped> = Side::BOTH.into_iter().flat_map(left_out).collect();
-    let subscription = place.subscription.filter(|_| place.remembered.is_none());
-    let known_ids = place.remembered.as_ref().map(|row| row.ids.clone()).unwrap_or_default();
+/// Remembers what needs no command, and, where all is done, where the next run may start from: the status seen before our
+/// own writes, for somebody else's change may lie between them. One commit for all mailboxes.
+fn remember(run: &mut Run<'_>, jobs: &[Job]) -> Result<(), Halt> {
     let now = run.order.now;
-    run.state.commit(|change| {
+    if !jobs.is_empty() {
+        run.state.commit(|change| jobs.iter().try_for_each(|job| job.remember(change, now)))?;
+    }
+    Ok(())
+}
+
+impl Job {
+    fn remember(&self, change: &Change<'_>, now: i64) -> Result<(), state::Error> {
+        let Task { key, checkpoints, name: _, sides, arrived: _, plan, lifted: _, place } = &self.task;
+        let left_out = |side: Side| {
+            let row = move |(uid, why): (&Uid, &SkipReason)| Skipped {
+                side,
+                uid: *uid,
+                why: why.clone(),
+                attempts: 0,
+                last_attempt: 0,
+            };
+            plan.skips[side].iter().map(row)
+        };
+        let known_ids = place.remembered.as_ref().map(|row| row.ids.clone()).unwrap_or_default();
         plan.forget.iter().try_for_each(|id| change.forget_pair(*id))?;
-        skips.iter().try_for_each(|skipped| change.skip(*key, skipped))?;
+        Side::BOTH.into_iter().flat_map(left_out).try_for_each(|skipped| change.skip(*key, &skipped))?;
         for (id, side, uid) in &plan.keeps {
             change.forget_pair(*id)?;
             let kept = Skipped { side: *side, uid: *uid, why: SkipReason::Kept, attempts: 0, last_attempt: 0 };
@@ -465,22 +522,24 @@ fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
         }
         for side in Side::BOTH {
             plan.unskips[side].iter().try_for_each(|uid| change.unskip(*key, side, uid))?;
-            if let Some(reached) = reached[side] {
+            let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
+            let done = self.is_done() || is_planted(Fault::CheckpointDespiteFailure);
+            if let Some(reached) = reached.filter(|_| done).filter(|reached| Some(*reached) != checkpoints[side]) {
                 change.set_checkpoint(*key, side, Some(reached))?;
             }
             if place.ids[side] != known_ids[side] {
                 change.set_mailbox_id(*key, side, place.ids[side].as_ref())?;
             }
         }
+        let subscription = place.subscription.filter(|_| place.remembered.is_none());
         if subscription.is_some() {
             change.set_subscription(*key, subscription)?;
         }
-        match job.is_done() {
+        match self.is_done() {
             true => change.set_last_success(*key, now),
             false => Ok(()),
         }
-    })?;
-    Ok(())
+    }
 }
 
 /// Whether a mailbox that is not listed any more cannot be opened either. One that can has only been hidden: a right to

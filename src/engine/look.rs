@@ -1,17 +1,15 @@
 //! Looks at one mailbox on both sides: is what they say believable, who are their messages, what differs, what is to be done?
 
-use std::collections::BTreeMap;
-
 use crate::mail::{
-    Access, Both, Checkpoint, Flag, FlagSet, HeaderDigest, MailboxName, MailboxStatus, Observation, PermanentFlags,
-    Side, Silence, Uid, UidSet,
+    Access, Both, Checkpoint, Flag, FlagSet, MailboxName, MailboxStatus, Observation, PermanentFlags, Side, Silence,
+    Uid, UidSet,
 };
 use crate::plan::{
     Baseline, Changes, Diff, Lifted, MailboxKey, Place, Presence, Remembered, Skipped, View, Writing,
     exists_equation_holds, plan_mailbox,
 };
 use crate::state;
-use crate::store::{self, Store, UidScope};
+use crate::store::UidScope;
 
 use super::event::{Extent, Trouble, TroubleCause};
 use super::execute::Settled;
@@ -33,8 +31,16 @@ pub(super) struct Look {
     pub(super) uids: Both<Uids>,
     /// The marks that are still to be put back: what is seen without them is seen as if they were there.
     pub(super) lifted: Both<Vec<Lifted>>,
+    /// Those of them that are seen.
+    pub(super) lifted_uids: Both<UidSet>,
     /// Nothing more is done with it in this run.
     pub(super) given_up: bool,
+}
+
+/// What is remembered, as far as it is touched, and how each side moved away from it.
+pub(super) struct Compared {
+    pub(super) baseline: Baseline,
+    pub(super) changes: Both<Changes>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -58,22 +64,34 @@ pub(super) enum Uids {
 }
 
 impl Look {
-    pub(super) fn at(run: &mut Run<'_>, place: &Place) -> Result<Look, Halt> {
-        let key = match &place.remembered {
-            Some(remembered) => remembered.key,
-            None => run.state.commit(|change| change.add_mailbox(&place.name))?,
+    /// Looks at these places; those that are not remembered yet are from now on.
+    pub(super) fn at_each(run: &mut Run<'_>, places: Vec<&Place>) -> Result<Vec<Look>, Halt> {
+        let new = |place: &&&Place| place.remembered.is_none();
+        let mut keys = match places.iter().any(|place| place.remembered.is_none()) {
+            true => run.state.commit(|change| {
+                let keys = places.iter().filter(new).map(|place| change.add_mailbox(&place.name));
+                keys.collect::<Result<Vec<MailboxKey>, state::Error>>()
+            })?,
+            false => Vec::new(),
+        }
+        .into_iter();
+        let mut key = |place: &Place| place.remembered.as_ref().map(|row| row.key).or_else(|| keys.next());
+        let keys: Vec<Option<MailboxKey>> = places.iter().map(|place| key(place)).collect();
+        let look = |(place, key): (&Place, Option<MailboxKey>)| {
+            Some(Look {
+                key: key?,
+                place: place.clone(),
+                remembered: place.remembered.clone(),
+                checkpoints: place.remembered.as_ref().map(|row| row.checkpoints).unwrap_or_default(),
+                seen: Both::default(),
+                deeper: Both::default(),
+                uids: Both::default(),
+                lifted: Both::default(),
+                lifted_uids: Both::default(),
+                given_up: false,
+            })
         };
-        Ok(Look {
-            key,
-            place: place.clone(),
-            remembered: place.remembered.clone(),
-            checkpoints: place.remembered.as_ref().map(|row| row.checkpoints).unwrap_or_default(),
-            seen: Both::default(),
-            deeper: Both::default(),
-            uids: Both::default(),
-            lifted: Both::default(),
-            given_up: false,
-        })
+        Ok(places.into_iter().zip(keys).filter_map(look).collect())
     }
 
     /// Puts marks back that a run before has lifted and left so, for they would look like somebody's change. A run that
@@ -100,9 +118,8 @@ impl Look {
         Ok(())
     }
 
-    /// Shows the messages whose marks are still off with these marks; answers which they are.
-    fn see_lifted_marks(&mut self) -> Both<UidSet> {
-        let mut uids: Both<UidSet> = Both::default();
+    /// Shows the messages whose marks are still off with these marks.
+    pub(super) fn see_lifted_marks(&mut self) {
         for side in Side::BOTH {
             let Some(seen) = &mut self.seen[side] else { continue };
             for row in self.lifted[side].iter().filter(|row| row.uid_validity == seen.status.uid_validity) {
@@ -110,60 +127,17 @@ impl Look {
                 if let Some(mut flags) = shown.cloned() {
                     flags.insert(Flag::Deleted);
                     seen.messages.insert(row.uid, flags);
-                    uids[side].insert(row.uid);
+                    self.lifted_uids[side].insert(row.uid);
                 }
             }
         }
-        uids
     }
 
-    fn name_on(&self, run: &Run<'_>, side: Side) -> MailboxName {
+    pub(super) fn name_on(&self, run: &Run<'_>, side: Side) -> MailboxName {
         match &self.place.at[side] {
             Presence::Here(name, _) => name.clone(),
             Presence::ToCreate => run.name_on(side, &self.place.name),
         }
-    }
-
-    /// Where mail has arrived on a side, asks for the newest message that is remembered there, and for the copies that were
-    /// put beside what arrived. A server restored from a backup gives new mail the UIDs of what it lost, and once there is
-    /// enough of it no number goes backwards; and one that told a wrong UID of a copy shows the copy itself as new mail.
-    pub(super) async fn sample(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
-        /// How far around the checkpoint the newest message is looked for: copies of the run before lie above it.
-        const REACH: u32 = 256;
-        for side in Side::BOTH {
-            let (Some(seen), Some(checkpoint)) = (&self.seen[side], self.checkpoints[side]) else { continue };
-            let (was, is) = (checkpoint.uid_next.get(), seen.status.uid_next.get());
-            if self.given_up || uids_of(&checkpoint, &seen.status) == Uids::Void || is <= was {
-                continue;
-            }
-            // What only came back from our own appends says nothing new.
-            let above: UidSet = seen.messages.range(checkpoint.uid_next..).map(|(uid, _)| uid).collect();
-            let mut paired = UidSet::new();
-            run.state.each_pair_touching(self.key, side, &above, |_, pair| paired.extend([pair.uids[side]]))?;
-            let arrived = above.difference(&paired);
-            if arrived.is_empty() {
-                continue;
-            }
-            let bounds = [was.saturating_sub(REACH).max(1), was.saturating_add(REACH)].map(Uid::new);
-            let [Some(first), Some(last)] = bounds else { continue };
-            let mut around = UidSet::new();
-            around.insert_range(first..=last);
-            let pairs = run.state.pairs_touching(self.key, side, &around)?;
-            let known: BTreeMap<Uid, HeaderDigest> =
-                pairs.into_values().map(|pair| (pair.uids[side], pair.fingerprint.header)).collect();
-            let copies = above.iter().filter(|uid| known.contains_key(uid)).collect();
-            let Some(newest) = known.keys().copied().filter(|uid| !seen.lacks(*uid)).max() else { continue };
-            let scope = UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity };
-            match are_others(run.stores[side].as_mut(), &scope, &known, newest, &copies, &arrived).await {
-                Ok(true) => self.uids[side] = Uids::Void,
-                Ok(false) => {}
-                Err(error) => {
-                    self.given_up = true;
-                    run.store_trouble(side, Some(&self.place.name), error)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Judges what was seen first: is it believable, do the remembered UIDs still hold, is more needed?
@@ -225,41 +199,49 @@ impl Look {
         }
     }
 
-    /// Recognizes, settles, diffs and plans.
-    pub(super) async fn planned(mut self, run: &mut Run<'_>) -> Result<Task, Trip> {
-        if self.given_up {
-            return Err(Trip::Mailbox);
-        }
-        let lifted = self.see_lifted_marks();
-        let scopes = Both::from_fn(|side| {
+    /// Where its UIDs mean something on each side.
+    pub(super) fn scopes(&self, run: &Run<'_>) -> Both<Option<UidScope>> {
+        Both::from_fn(|side| {
             let seen = self.seen[side].as_ref()?;
             Some(UidScope { name: self.name_on(run, side), uid_validity: seen.status.uid_validity })
-        });
-        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
+        })
+    }
+
+    pub(super) fn found<'a>(&'a self, scopes: &'a Both<Option<UidScope>>) -> recognize::Found<'a> {
+        recognize::Found { key: self.key, name: &self.place.name, scopes, seen: &self.seen }
+    }
+
+    /// Settles what a crash has left open, and pairs anew what has to be, before anything is compared.
+    pub(super) async fn settle(&mut self, run: &mut Run<'_>) -> Result<(), Trip> {
+        let scopes = self.scopes(run);
         let is_void = Side::BOTH.into_iter().any(|side| self.uids[side] == Uids::Void);
         if !is_void && self.remembered.as_ref().is_some_and(|row| row.intents > 0) {
-            for settle::Reported { side, uid, flags } in settle::settle(run, &found).await? {
+            for settle::Reported { side, uid, flags } in settle::settle(run, &self.found(&scopes)).await? {
                 self.see_also(side, uid, flags);
             }
         }
-        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
         if self.uids != Both::default() {
-            self.checkpoints = recognize::pair_anew(run, &found, &self.uids).await?;
+            self.checkpoints = recognize::pair_anew(run, &self.found(&scopes), &self.uids).await?;
         }
-        self.start_checkpoints(run)?;
-        let found = recognize::Found { key: self.key, name: &self.place.name, scopes: &scopes, seen: &self.seen };
-        let (mut baseline, mut changes) = self.compare(run)?;
-        if baseline.skipped.iter().any(|row| row.why.was_taken())
-            && recognize::pair_late_ones(run, &found, &changes).await? > 0
+        Ok(())
+    }
+
+    /// Compares both sides with what is remembered; what arrives late of what was taken is paired before.
+    pub(super) async fn compared(&self, run: &mut Run<'_>) -> Result<Compared, Trip> {
+        let compared = self.compare(run)?;
+        let scopes = self.scopes(run);
+        if compared.baseline.skipped.iter().any(|row| row.why.was_taken())
+            && recognize::pair_late_ones(run, &self.found(&scopes), &compared.changes).await? > 0
         {
-            (baseline, changes) = self.compare(run)?;
+            return Ok(self.compare(run)?);
         }
-        if changes.local.arrived.len().min(changes.remote.arrived.len()) > 0 {
-            let paired = recognize::pair_arrivals(run, &found, &changes).await?;
-            if paired > 0 {
-                (baseline, changes) = self.compare(run)?;
-            }
-        }
+        Ok(compared)
+    }
+
+    /// Plans what follows from the comparison.
+    pub(super) async fn planned(mut self, run: &mut Run<'_>, compared: Compared) -> Result<Task, Trip> {
+        let lifted = std::mem::take(&mut self.lifted_uids);
+        let Compared { baseline, changes } = compared;
         for side in Side::BOTH {
             if !self.disappearance_is_real(run, side, &baseline, &changes[side]).await? {
                 return Err(Trip::Mailbox);
@@ -308,27 +290,27 @@ impl Look {
     }
 
     /// A pair means something only beside the UIDVALIDITY of its UIDs, so that is remembered before the first pair.
-    fn start_checkpoints(&mut self, run: &mut Run<'_>) -> Result<(), Halt> {
-        let fresh: Vec<(Side, Checkpoint)> = Side::BOTH
-            .into_iter()
-            .filter(|side| self.checkpoints[*side].is_none())
-            .filter_map(|side| Some((side, Checkpoint::start_of(self.seen[side].as_ref()?.status.uid_validity))))
-            .collect();
+    pub(super) fn start_checkpoints(run: &mut Run<'_>, looks: &mut [Look]) -> Result<(), Halt> {
+        let mut fresh: Vec<(MailboxKey, Side, Checkpoint)> = Vec::new();
+        for look in looks {
+            for side in Side::BOTH {
+                let (Some(seen), None) = (&look.seen[side], look.checkpoints[side]) else { continue };
+                let start = Checkpoint::start_of(seen.status.uid_validity);
+                look.checkpoints[side] = Some(start);
+                fresh.push((look.key, side, start));
+            }
+        }
         if fresh.is_empty() {
             return Ok(());
         }
-        let key = self.key;
         run.state.commit(|change| {
-            fresh.iter().try_for_each(|(side, checkpoint)| change.set_checkpoint(key, *side, Some(*checkpoint)))
+            fresh.iter().try_for_each(|(key, side, start)| change.set_checkpoint(*key, *side, Some(*start)))
         })?;
-        for (side, checkpoint) in fresh {
-            self.checkpoints[side] = Some(checkpoint);
-        }
         Ok(())
     }
 
     /// What is remembered, as far as it is touched, and how each side moved away from it.
-    fn compare(&self, run: &Run<'_>) -> Result<(Baseline, Both<Changes>), Halt> {
+    pub(super) fn compare(&self, run: &Run<'_>) -> Result<Compared, Halt> {
         let seen = Both::from_fn(|side| self.seen[side].as_ref());
         let mut diff = Diff::new(run.state.skipped(self.key)?, seen);
         match (seen.local.and_then(Observation::spoken_of), seen.remote.and_then(Observation::spoken_of)) {
@@ -339,7 +321,8 @@ impl Look {
             }
             _ => run.state.each_pair(self.key, |id, pair| diff.compare(id, pair))?,
         }
-        Ok(diff.finish())
+        let (baseline, changes) = diff.finish();
+        Ok(Compared { baseline, changes })
     }
 
     /// Before a mass disappearance is believed, the mailbox is asked for afresh: on Cyrus 3.6 to 3.10 a mailbox that is
@@ -387,31 +370,6 @@ impl Look {
     }
 }
 
-/// Whether these UIDs are those of other messages than `known` says: the newest one, or a copy that is among what arrived
-/// instead. Servers may tell another size or date than they were given; one that rewrites the header of a copy shows it
-/// nowhere else.
-async fn are_others(
-    store: &mut dyn Store,
-    scope: &UidScope,
-    known: &BTreeMap<Uid, HeaderDigest>,
-    newest: Uid,
-    copies: &UidSet,
-    arrived: &UidSet,
-) -> Result<bool, store::Error> {
-    let asked = copies.union(&UidSet::from_iter([newest]));
-    let prints = store.fingerprints(scope, &asked).await?;
-    let is_another = |uid: &Uid| prints.get(uid).is_some_and(|print| known.get(uid) != Some(&print.header));
-    if is_another(&newest) {
-        return Ok(true);
-    }
-    let missing: Vec<&HeaderDigest> = copies.iter().filter(is_another).filter_map(|uid| known.get(&uid)).collect();
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    let prints = store.fingerprints(scope, arrived).await?;
-    Ok(prints.values().any(|print| missing.contains(&&print.header)))
-}
-
 /// Why a mailbox is left in the middle of being looked at.
 pub(super) enum Trip {
     /// The run is over.
@@ -427,7 +385,7 @@ impl From<state::Error> for Trip {
 }
 
 /// Whether the UIDs of a checkpoint still mean the same messages.
-fn uids_of(checkpoint: &Checkpoint, status: &MailboxStatus) -> Uids {
+pub(super) fn uids_of(checkpoint: &Checkpoint, status: &MailboxStatus) -> Uids {
     let backwards = status.uid_next < checkpoint.uid_next
         || matches!((status.highest_modseq, checkpoint.highest_modseq), (Some(is), Some(was)) if is < was);
     match status.uid_validity == checkpoint.uid_validity && !backwards {

@@ -10,6 +10,7 @@ mod look;
 mod moves;
 mod outlook;
 mod recognize;
+mod sample;
 mod settle;
 mod survey;
 mod task;

@@ -13,9 +13,9 @@ use crate::plan::{Changes, MailboxKey, Pair, PairId, Text, pair_up, rediscover};
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
-use super::look::{Trip, Uids};
+use super::look::{Compared, Look, Trip, Uids};
 use super::settle::both;
-use super::{Run, Scrutiny, Step};
+use super::{Halt, Run, Scrutiny, Step};
 
 /// A mailbox as it was found on both sides; `None` for a side that has yet to create it.
 pub(super) struct Found<'a> {
@@ -148,22 +148,61 @@ fn without_lost_keywords(found: &Found<'_>, uids: &Both<Uids>, agreed: &FlagSet,
     Some(agreed.filtered(shown)).filter(|flags| flags != agreed)
 }
 
-/// Pairs messages that arrived on both sides: at a first run, or because the user did the same thing twice. Says how many.
+/// Whether messages that arrived on both sides are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// None is.
+    Nobody,
+    /// Some are, and are paired now.
+    Some,
+    /// That could not be found out, and the mailbox is left alone.
+    Trouble,
+}
+
+/// Pairs messages that arrived on both sides: at a first run, or because the user did the same thing twice. `meeting` are
+/// the mailboxes where that may be; both sides of all of them are asked in one flight.
 pub(super) async fn pair_arrivals(
     run: &mut Run<'_>,
-    found: &Found<'_>,
-    changes: &Both<Changes>,
-) -> Result<usize, Trip> {
-    let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
-    for side in Side::BOTH {
-        left[side] = fingerprints(run, found, side, &changes[side].arrived).await?;
+    all: &[(Look, Compared)],
+    meeting: &[usize],
+) -> Result<Vec<Met>, Halt> {
+    let meeting: Vec<&(Look, Compared)> = meeting.iter().filter_map(|at| all.get(*at)).collect();
+    let scopes: Vec<Both<Option<UidScope>>> = meeting.iter().map(|(look, _)| look.scopes(run)).collect();
+    let wanted = Both::from_fn(|side| {
+        let of = |((_, compared), scopes): (&&(Look, Compared), &Both<Option<UidScope>>)| {
+            Some((scopes[side].clone()?, compared.changes[side].arrived.clone()))
+        };
+        meeting.iter().zip(&scopes).filter_map(of).collect::<Vec<_>>()
+    });
+    let Both { local, remote } = run.fingerprints_each(&wanted).await?;
+    let mut met = Vec::with_capacity(meeting.len());
+    let mut paired: Vec<(&Look, Vec<Pair>)> = Vec::new();
+    for (((look, _), scopes), (local, remote)) in meeting.into_iter().zip(&scopes).zip(local.into_iter().zip(remote)) {
+        let found = look.found(scopes);
+        let fresh = match (local, remote) {
+            (Ok(local), Ok(remote)) => recognized(run, &found, &Both { local, remote }).await,
+            (Err(error), _) => Err(run.trip(Side::Local, found.name, error)),
+            (_, Err(error)) => Err(run.trip(Side::Remote, found.name, error)),
+        };
+        met.push(match fresh {
+            Ok(fresh) if fresh.is_empty() => Met::Nobody,
+            Ok(fresh) => {
+                paired.push((look, fresh));
+                Met::Some
+            }
+            Err(Trip::Mailbox) => Met::Trouble,
+            Err(Trip::Halt(halt)) => return Err(halt),
+        });
     }
-    let fresh = recognized(run, found, &left).await?;
-    if !fresh.is_empty() {
-        run.state.commit(|change| fresh.iter().try_for_each(|pair| change.add_pair(found.key, pair).map(drop)))?;
-        run.tell_paired(found.name, fresh.len());
+    if paired.is_empty() {
+        return Ok(met);
     }
-    Ok(fresh.len())
+    run.state.commit(|change| {
+        let mut pairs = paired.iter().flat_map(|(look, fresh)| fresh.iter().map(|pair| (look.key, pair)));
+        pairs.try_for_each(|(key, pair)| change.add_pair(key, pair).map(drop))
+    })?;
+    paired.iter().for_each(|(look, fresh)| run.tell_paired(&look.place.name, fresh.len()));
+    Ok(met)
 }
 
 /// Pairs messages that a side took and did not show, and that have arrived there after all; one that equals another

@@ -1,12 +1,16 @@
 //! Looks at both sides and plans the run: list, observe what may have changed, recognize, diff, plan.
 
-use crate::mail::{Both, MailboxName, Observation, Side, UidSet};
+use std::collections::BTreeMap;
+
+use crate::mail::{Both, Fingerprint, MailboxName, Observation, Side, Uid, UidSet};
 use crate::plan::{Place, Presence, Skipped, TreePlan};
-use crate::store::{self, Wanted};
+use crate::store::{self, UidScope, Wanted};
 
 use super::event::{Conflict, Event, Extent, Guarded, Trouble, TroubleCause, Work};
-use super::look::{Deeper, Look, Trip};
+use super::look::{Compared, Deeper, Look, Trip};
 use super::moves::Transfer;
+use super::recognize::{self, Met};
+use super::sample::sample;
 use super::task::Task;
 use super::{AccountPlan, Halt, Run, Scrutiny, moves, tree};
 
@@ -39,32 +43,35 @@ pub(super) async fn survey_again(run: &mut Run<'_>, names: &[MailboxName]) -> Re
 /// what has moved among them.
 async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result<(Vec<Task>, Vec<Transfer>), Halt> {
     run.report.mailboxes = tree.places.len() as u64;
-    let mut looks = Vec::new();
+    let mut places = Vec::new();
     for place in &tree.places {
         if needs_a_look(run, place)? {
-            looks.push(Look::at(run, place)?);
+            places.push(place);
         }
     }
-    run.listener.hear(Event::Listed { mailboxes: tree.places.len(), changed: looks.len() });
+    run.listener.hear(Event::Listed { mailboxes: tree.places.len(), changed: places.len() });
+    let mut looks = Look::at_each(run, places)?;
     for look in &mut looks {
         look.put_marks_back(run, mode).await?;
     }
     observe(run, &mut looks, Depth::SinceCheckpoint).await?;
+    sample(run, &mut looks).await?;
     for look in &mut looks {
-        look.sample(run).await?;
         look.weigh(run)?;
     }
     observe(run, &mut looks, Depth::Everything).await?;
     for look in &mut looks {
         look.weigh_again(run);
-    }
-    let mut tasks = Vec::new();
-    for look in looks {
-        match look.planned(run).await {
-            Ok(task) => tasks.push(task),
-            Err(Trip::Mailbox) => {}
-            Err(Trip::Halt(halt)) => return Err(halt),
+        if !look.given_up {
+            look.see_lifted_marks();
+            look.given_up = has_tripped(look.settle(run).await)?.is_none();
         }
+    }
+    looks.retain(|look| !look.given_up);
+    Look::start_checkpoints(run, &mut looks)?;
+    let mut tasks = Vec::new();
+    for (look, compared) in compare(run, looks).await? {
+        tasks.extend(has_tripped(look.planned(run, compared).await)?);
     }
     let moves = moves::find(run, &mut tasks).await?;
     let mut work = Work { moves: moves.iter().map(|transfer| transfer.uids().len()).sum(), ..Work::default() };
@@ -77,6 +84,53 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result
     }
     run.listener.hear(Event::Planned(work));
     Ok((tasks, moves))
+}
+
+/// Compares each mailbox with what is remembered. What has arrived on both sides is recognized before, in as few round trips
+/// as a bounded number of fingerprints allows.
+async fn compare(run: &mut Run<'_>, looks: Vec<Look>) -> Result<Vec<(Look, Compared)>, Halt> {
+    /// So many messages are asked who they are at once, if not a single mailbox has more.
+    const AT_ONCE: u64 = 20_000;
+    let mut all = Vec::new();
+    for look in looks {
+        all.extend(has_tripped(look.compared(run).await)?.map(|compared| (look, compared)));
+    }
+    let mut given_up: Vec<usize> = Vec::new();
+    let mut next = 0;
+    while next < all.len() {
+        let mut meeting: Vec<usize> = Vec::new();
+        let mut messages = 0;
+        while let Some((_, Compared { changes, .. })) = all.get(next) {
+            let arrived = changes.as_ref().map(|changes| changes.arrived.len());
+            if arrived.local > 0 && arrived.remote > 0 {
+                if messages > 0 && messages + arrived.local + arrived.remote > AT_ONCE {
+                    break;
+                }
+                messages += arrived.local + arrived.remote;
+                meeting.push(next);
+            }
+            next += 1;
+        }
+        for (at, met) in meeting.iter().copied().zip(recognize::pair_arrivals(run, &all, &meeting).await?) {
+            let Some((look, compared)) = all.get_mut(at) else { continue };
+            match met {
+                Met::Nobody => {}
+                Met::Some => *compared = look.compare(run)?,
+                Met::Trouble => given_up.push(at),
+            }
+        }
+    }
+    let kept = all.into_iter().enumerate().filter(|(at, _)| !given_up.contains(at));
+    Ok(kept.map(|(_, compared)| compared).collect())
+}
+
+/// What came of it; `None` where the mailbox is left alone, of which the trouble has been written down.
+fn has_tripped<T>(done: Result<T, Trip>) -> Result<Option<T>, Halt> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(Trip::Mailbox) => Ok(None),
+        Err(Trip::Halt(halt)) => Err(halt),
+    }
 }
 
 /// Whether anything but the listing is needed to know that a mailbox has not changed.
@@ -156,8 +210,22 @@ async fn observe(run: &mut Run<'_>, looks: &mut [Look], depth: Depth) -> Result<
 }
 
 type Observed = Vec<Result<Observation, store::Error>>;
+type Prints = Vec<Result<BTreeMap<Uid, Fingerprint>, store::Error>>;
 
 impl Run<'_> {
+    /// Asks who messages are, on both sides at once.
+    pub(super) async fn fingerprints_each(
+        &mut self,
+        wanted: &Both<Vec<(UidScope, UidSet)>>,
+    ) -> Result<Both<Prints>, Halt> {
+        let Both { local, remote } = &mut *self.stores;
+        let (local, remote) = tokio::join!(who_are(local, &wanted.local), who_are(remote, &wanted.remote));
+        Ok(Both {
+            local: local.map_err(|error| Halt::Side(Side::Local, error))?,
+            remote: remote.map_err(|error| Halt::Side(Side::Remote, error))?,
+        })
+    }
+
     /// Observes on both sides at once.
     pub(super) async fn observe_both(&mut self, wanted: &Both<Vec<Wanted>>) -> Result<Both<Observed>, Halt> {
         let Both { local, remote } = &mut *self.stores;
@@ -232,5 +300,12 @@ async fn look_at(store: &mut Box<dyn store::Store>, wanted: &[Wanted]) -> Result
     match wanted.is_empty() {
         true => Ok(Vec::new()),
         false => store.observe(wanted).await,
+    }
+}
+
+async fn who_are(store: &mut Box<dyn store::Store>, wanted: &[(UidScope, UidSet)]) -> Result<Prints, store::Error> {
+    match wanted.is_empty() {
+        true => Ok(Vec::new()),
+        false => store.fingerprints_each(wanted).await,
     }
 }

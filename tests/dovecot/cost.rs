@@ -161,3 +161,93 @@ fn what_a_run_costs_depends_on_the_method() {
         }
     }
 }
+
+/// Two sides in line with so many mailboxes besides INBOX, a message in each.
+fn in_line_with_mailboxes(mailboxes: u64) -> Bed {
+    let bed = Bed::new();
+    put_into_each(&bed, Local, mailboxes, "CREATE", 0);
+    bed.settle();
+    bed
+}
+
+/// Puts a message into each of so many mailboxes, each of which may have to be created.
+fn put_into_each(bed: &Bed, side: Side, mailboxes: u64, before: &str, number: u64) {
+    let mut client = bed.on(side);
+    for mailbox in 0..mailboxes {
+        let name = format!("mailbox {mailbox:03}");
+        if before == "CREATE" {
+            client.about("CREATE {}", &[&name]);
+        }
+        client.append(&name, &Made::simple(&format!("n{number}x{mailbox:03}")).plain());
+    }
+}
+
+/// What a run costs that copies so many messages from a side, at a distance.
+fn cost_of_copying(bed: &Bed, from: Side, copied: u64) -> Both<Passed> {
+    for side in Side::BOTH {
+        bed.proxies[side].delay(Duration::from_millis(60));
+    }
+    let run = bed.sync();
+    bed.check(run.status == 0 && run.number(from.other(), "copied") == copied, "all must be copied", &run);
+    for side in Side::BOTH {
+        bed.proxies[side].delay(Duration::ZERO);
+    }
+    Both::from_fn(|side| {
+        let Passed { turns, to_server, to_client, .. } = bed.proxies[side].passed();
+        println!(
+            "{copied} messages in as many mailboxes copied from {from}, on {side}: turns {turns}, octets sent {to_server}, \
+             received {to_client}"
+        );
+        bed.proxies[side].passed()
+    })
+}
+
+/// Where mail has arrived, a run looks into the mailboxes, makes sure of the newest message of each, and fetches; where it
+/// goes to, it looks and appends. Each of it is one flight, however many mailboxes there are.
+#[test]
+fn new_mail_in_many_mailboxes_takes_as_many_turns_as_in_one() {
+    let mut costs: Vec<[Both<Passed>; 2]> = Vec::new();
+    for mailboxes in [1, 200] {
+        let bed = in_line_with_mailboxes(mailboxes);
+        let round = |from: Side, number| {
+            put_into_each(&bed, from, mailboxes, "", number);
+            let cost = cost_of_copying(&bed, from, mailboxes);
+            assert_eq!((cost[from].turns, cost[from.other()].turns), (TURNS + 3, TURNS + 2), "from {from}");
+            // What we have appended ourselves comes back once, and asks for nothing.
+            bed.settle();
+            bed.check_quiet();
+            cost
+        };
+        costs.push([round(Side::Remote, 1), round(Local, 2)]);
+    }
+    let [few, many] = costs[..] else { panic!("two sizes") };
+    for (few, many) in few.iter().zip(many) {
+        for side in Side::BOTH {
+            let per_mailbox = |passed: fn(Passed) -> u64| (passed(many[side]) - passed(few[side])) / 199;
+            let (sent, received) = (per_mailbox(|passed| passed.to_server), per_mailbox(|passed| passed.to_client));
+            assert!(sent < 350 && received < 2_300, "{side}: {sent} octets sent and {received} received a mailbox");
+        }
+    }
+}
+
+/// Mailboxes that a side lacks are created in one flight, looked at in one, subscribed to in one, and filled in one.
+#[test]
+fn a_first_copy_of_many_mailboxes_takes_as_many_turns_as_of_one() {
+    let turns = |mailboxes| {
+        let bed = Bed::new();
+        put_into_each(&bed, Local, mailboxes, "CREATE", 0);
+        cost_of_copying(&bed, Local, mailboxes).map(|passed| passed.turns)
+    };
+    assert_eq!(turns(200), turns(1));
+}
+
+/// Two sides that are filled already are asked who their messages are in one flight each.
+#[test]
+fn many_mailboxes_that_meet_take_as_many_turns_as_one() {
+    let turns = |mailboxes| {
+        let bed = in_line_with_mailboxes(mailboxes);
+        bed.lose_state();
+        cost_of_copying(&bed, Local, 0).map(|passed| passed.turns)
+    };
+    assert_eq!(turns(200), turns(1));
+}

@@ -662,7 +662,7 @@ impl Flight {
 
     /// Whether another command would be sent at once.
     pub(super) fn has_room(&self) -> bool {
-        !self.full && self.waiting.is_empty()
+        !self.full && self.octets + self.waiting.iter().map(String::len).sum::<usize>() < WINDOW
     }
 
     /// What comes back next, with the index of the command that it came for: the oldest one that was unanswered.
