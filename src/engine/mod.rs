@@ -2,6 +2,7 @@
 //! what is remembered, plan, execute the plan through the stores, commit what is remembered now.
 
 mod copy;
+mod create;
 mod execute;
 mod fault;
 mod incarnation;
