@@ -138,8 +138,8 @@ impl<'a> Bench<'a> {
         let account = Account { name: "moved".to_owned(), mailboxes: mailboxes.into(), letters: Letters::usual() };
         account.fill(self.servers);
         let stands = self.copy_once(&account);
-        // A command and its answer of some hundred octets for each message would be less than its body of thousands.
-        let no_body = |messages: u32| Goal { down: Some(u64::from(messages) * 200 + 4_000), ..Goal::default() };
+        // Some hundred octets to find out who a message is are less than its body of thousands.
+        let no_body = |messages: u32| Goal { down: Some(u64::from(messages) * 1_000 + 8_000), ..Goal::default() };
         let title = format!("{moved} messages copied to another mailbox remotely, kept where they were, {far} ms");
         self.after(9, title, no_body(moved), &stands, |stand, _| stand.send_remotely("COPY", moved));
         let title = format!("{moved} messages moved to another mailbox remotely, {far} ms");

@@ -83,8 +83,12 @@ fn peak(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// The last line that a program said, on standard error or else on standard output.
 fn last_words(directory: &Path) -> String {
-    let said = fs::read(directory.join("stderr")).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().chars().take(200).collect()
+    let last = |name: &str| {
+        let said = fs::read(directory.join(name)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        said.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.chars().take(200).collect::<String>())
+    };
+    last("stderr").or_else(|| last("stdout")).unwrap_or_else(|| "it said nothing".to_owned())
 }

@@ -1,5 +1,6 @@
 //! A program before an account of its own: its copy of the mail on the remote server, its local side, its state.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use interimap::mail::Side;
 
 use crate::account::Account;
-use crate::census::census;
+use crate::census::{Count, census};
 use crate::measure::{Figures, run};
 use crate::programs::{Installed, Local, Place};
 use crate::servers::Servers;
@@ -87,12 +88,10 @@ impl<'a> Stand<'a> {
 
     fn in_line(&self) -> Result<(), String> {
         let [remote, local] = [Side::Remote, Side::Local].map(|side| census(self, side));
-        let differing: Vec<_> =
-            remote.keys().chain(local.keys()).filter(|name| remote.get(*name) != local.get(*name)).collect();
+        let names: BTreeSet<_> = remote.keys().chain(local.keys()).collect();
+        let differing: Vec<_> = names.into_iter().filter(|name| remote.get(*name) != local.get(*name)).collect();
         let Some(name) = differing.first() else { return Ok(()) };
-        let tell = |count: Option<&crate::census::Count>| {
-            count.map_or_else(|| "nothing".to_owned(), |count| count.to_string())
-        };
+        let tell = |count: Option<&Count>| count.map_or_else(|| "nothing".to_owned(), |count| count.to_string());
         Err(format!(
             "not in line: {name} is {} remotely and {} locally, {} mailboxes differ",
             tell(remote.get(*name)),

@@ -156,8 +156,8 @@ fn mib(kib: u64) -> f64 {
 
 impl Goal {
     fn text(&self, table: &Table, row: &Row) -> String {
-        let perl = table.rows.iter().find(|row| row.program.contains("Perl"));
-        let perl = perl.and_then(|row| row.median(|figures| figures.seconds));
+        let is_perl = |other: &&Row| other.program.contains("Perl") && other.local == row.local;
+        let perl = table.rows.iter().find(is_perl).and_then(|perl| perl.median(|figures| figures.seconds));
         let seconds = |figures: &Figures| figures.seconds;
         let clauses = [
             (
