@@ -69,7 +69,7 @@ fn draw(points: &[Point]) -> String {
     ];
     let (left, top, between) = MARGIN;
     let width = left + PANEL.0 * 3.0 + between * 2.0 + 20.0;
-    let height = top + PANEL.1 + 74.0;
+    let height = top + PANEL.1 + 66.0 + 18.0 * (programs.len().saturating_sub(1) / 3) as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"Cost against size\"><style>{STYLE}</style>\n"
@@ -80,7 +80,9 @@ fn draw(points: &[Point]) -> String {
         svg.push_str("</g>\n");
     }
     for (at, program) in programs.iter().enumerate() {
-        let (x, y) = (left + at as f64 * (width - left) / programs.len() as f64, height - 14.0);
+        // Three in a row, one below each panel.
+        let (column, row) = ((at % 3) as f64, (at / 3) as f64);
+        let (x, y) = (left + column * (PANEL.0 + between), top + PANEL.1 + 58.0 + 18.0 * row);
         let colour = COLOURS[at % COLOURS.len()];
         let _ = writeln!(svg, "<path d=\"M{x:.0} {:.0}h16\" class=\"line\" stroke=\"{colour}\"/>", y - 4.0);
         let _ = writeln!(svg, "<text x=\"{:.0}\" y=\"{y:.0}\">{}</text>", x + 20.0, escaped(program));
