@@ -93,7 +93,8 @@ pub(crate) fn title(programs: &[Installed], arguments: &Arguments) -> String {
     format!(
         "Between Dovecots on loopback, plain TCP, no compression; {}; {} round(s), median (range)\n{}\nload average {}\n\
          A turn: the client begins to speak after the server has spoken. Octets and turns: to the remote server, login \
-         included.\nMemory: of the client's process. Nobody waits for the disk: fsync off in servers, Maildirs, mbsync.\n\
+         included.\nMemory: of the client's process. Servers, Maildirs and mbsync's state do not wait for the disk; the\n\
+         databases of both interimaps do.\n\
          Times are those of ours with the same kind of local side.",
         Letters::kind(),
         arguments.rounds(),
