@@ -217,7 +217,8 @@ impl Dovecot {
         self.directory.path().join(name)
     }
 
-    fn configuration(&self) -> PathBuf {
+    /// The configuration of the daemon.
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.path("etc/dovecot.conf")
     }
 
