@@ -582,6 +582,50 @@ fn pairs_that_are_given_one_by_one_have_no_holes_either() {
     }
 }
 
+/// The statements in a source: string literals that begin with a verb of SQL.
+fn statements(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let literals = code.split('"').skip(1).step_by(2);
+    let verbs = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "];
+    literals.filter(|text| verbs.iter().any(|verb| text.starts_with(verb))).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_statement_goes_through_a_table_that_grows_with_the_mail() {
+    let (_directory, path) = place();
+    drop(open(&path));
+    let database = Connection::open(&path).unwrap();
+    let (mut explained, mut ways) = (0, BTreeSet::new());
+    for source in [include_str!("../src/state/read.rs"), include_str!("../src/state/change.rs")] {
+        for sql in statements(source) {
+            // A condition that is put in narrows the mailboxes down.
+            let mut statement =
+                database.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.replace("{condition}", "TRUE"))).unwrap();
+            let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
+            let steps =
+                statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail"));
+            for step in steps.unwrap().map(Result::unwrap) {
+                let scanned = step.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap());
+                assert!(scanned.is_none_or(|table| ["account", "mailbox", "run"].contains(&table)), "{step}: {sql}");
+                assert!(!step.contains("TEMP B-TREE"), "{step}: {sql}");
+                ways.extend(step.starts_with("SEARCH pair ").then_some(step));
+            }
+            explained += 1;
+        }
+    }
+    assert!(explained >= 40, "{explained} statements were found");
+    // What is not narrowed down by a UID or a key is read whole: all pairs of a mailbox, or one UID of each.
+    let wanted = [
+        "SEARCH pair USING COVERING INDEX sqlite_autoindex_pair_1 (mailbox=?)",
+        "SEARCH pair USING COVERING INDEX sqlite_autoindex_pair_2 (mailbox=?)",
+        "SEARCH pair USING INDEX sqlite_autoindex_pair_1 (mailbox=? AND local_uid>? AND local_uid<?)",
+        "SEARCH pair USING INDEX sqlite_autoindex_pair_2 (mailbox=? AND remote_uid>? AND remote_uid<?)",
+        "SEARCH pair USING INDEX sqlite_autoindex_pair_2 (mailbox=?)",
+        "SEARCH pair USING INTEGER PRIMARY KEY (rowid=?)",
+    ];
+    assert_eq!(ways, wanted.map(str::to_owned).into());
+}
+
 #[test]
 fn only_the_owner_can_read_what_is_made() {
     let (directory, path) = place();
