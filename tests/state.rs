@@ -237,8 +237,8 @@ fn pairs_come_back_as_they_were_written() {
     state
         .commit(|change| {
             change.set_flags(first, &FlagSet::parse("\\Draft x"))?;
-            change.set_uids(key, Side::Local, &BTreeMap::from([(first, Uid::MAX)]))?;
-            change.set_uids(key, Side::Remote, &BTreeMap::from([(first, Uid::MIN)]))?;
+            change.set_uids(key, Side::Local, &[(first, Uid::MAX)])?;
+            change.set_uids(key, Side::Remote, &[(first, Uid::MIN)])?;
             change.forget_pair(last)?;
             change.forget_pair(last)
         })
@@ -425,19 +425,17 @@ fn what_contradicts_the_state_is_refused_and_nothing_of_it_is_kept() {
             let fingerprint = Fingerprint { size: 1 << 63, ..fingerprint(5) };
             change.add_pair(key, &Pair { fingerprint, ..pair(5, 5) }).map(drop)
         }),
-        ("a UID of another pair", |change, key, first| {
-            change.set_uids(key, Side::Local, &BTreeMap::from([(first, uid(2))]))
-        }),
+        ("a UID of another pair", |change, key, first| change.set_uids(key, Side::Local, &[(first, uid(2))])),
         ("no such pair to flag", |change, _, _| change.set_flags(PairId(99), &FlagSet::new())),
         ("no such pair among many", |change, key, first| {
-            change.set_uids(key, Side::Local, &BTreeMap::from([(first, uid(9)), (PairId(99), uid(8))]))
+            change.set_uids(key, Side::Local, &[(first, uid(9)), (PairId(99), uid(8))])
         }),
         ("a pair of another mailbox among many", |change, _, first| {
             let other = change.add_mailbox(&name("b"))?;
-            change.set_uids(other, Side::Local, &BTreeMap::from([(first, uid(9))]))
+            change.set_uids(other, Side::Local, &[(first, uid(9))])
         }),
         ("many pairs onto the UID of one that stays", |change, key, first| {
-            change.set_uids(key, Side::Remote, &BTreeMap::from([(first, uid(2))]))
+            change.set_uids(key, Side::Remote, &[(first, uid(2))])
         }),
         ("an intent twice", |change, key, _| {
             change.add_intent(key, &intent(Side::Local, 5))?;
@@ -523,7 +521,8 @@ fn all_uids_of_a_side_can_change_places_at_once() {
         // 617 and 1000 have no common divisor: every UID goes to another pair, and in one long circle.
         let uids: BTreeMap<PairId, Uid> =
             before.iter().map(|(id, pair)| (*id, uid((pair.uids[side].get() + 617 - 1) % PAIRS + 1))).collect();
-        state.commit(|change| change.set_uids(key, side, &uids)).unwrap();
+        let places: Vec<(PairId, Uid)> = uids.iter().map(|(id, uid)| (*id, *uid)).collect();
+        state.commit(|change| change.set_uids(key, side, &places)).unwrap();
         let mut wanted = before;
         for (id, pair) in &mut wanted {
             pair.uids[side] = uids[id];

@@ -39,9 +39,14 @@ impl<'a> Transaction<'a> {
         })
     }
 
+    /// Changes the rows that are there and may be changed so; says how many.
+    pub fn change(&self, sql: &str, parameters: impl Params) -> Result<usize, Error> {
+        self.counted(sql, |statement| statement.execute(parameters))
+    }
+
     /// Deletes what is there.
     pub fn delete(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
-        self.counted(sql, |statement| statement.execute(parameters).map(drop))
+        self.change(sql, parameters).map(drop)
     }
 
     /// Takes a step by a statement that changes rows, and counts what it has to go through to find them: nothing, where
