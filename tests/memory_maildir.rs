@@ -24,10 +24,10 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MESSAGES: usize = 20_000;
 
 /// Most octets a message, both sides together, of a run that finds every message and pairs it.
-const OCTETS_OF_FIRST: usize = 1200;
+const OCTETS_OF_FIRST: usize = 300;
 
 /// Of one that reads the directories of both sides at once, and finds what it knows: the names, and room to grow.
-const OCTETS_OF_READING: usize = 320;
+const OCTETS_OF_READING: usize = 200;
 
 /// What two stores and a run take, however many messages there are.
 const ALLOWANCE: usize = 1 << 20;

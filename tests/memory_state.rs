@@ -7,7 +7,9 @@
 #[expect(unreachable_pub, dead_code, reason = "the model uses it from inside, and needs more of it")]
 mod memory;
 
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
 use interimap::engine::event::{Report, Silent};
 use interimap::engine::{Order, Scrutiny, sync};
@@ -22,8 +24,11 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// How many messages each mailbox has.
-const MESSAGES: u32 = 50_000;
+/// How many messages each mailbox has: `INTERIMAP_TEST_SCALE` times fifty thousand, a million with 20.
+static MESSAGES: LazyLock<u32> = LazyLock::new(|| {
+    let scale = std::env::var("INTERIMAP_TEST_SCALE");
+    50_000 * scale.map_or(1, |scale| scale.parse::<u32>().expect("INTERIMAP_TEST_SCALE is a number"))
+});
 
 /// What a run takes, however many messages there are.
 const ALLOWANCE: usize = 1 << 18;
@@ -35,13 +40,15 @@ struct Bed {
 }
 
 impl Bed {
-    fn filled(observer: Observer, sides: &[Side]) -> Bed {
+    fn filled(observer: Observer, sides: &[Side], directory: &Path) -> Bed {
         let servers = Both::from_fn(|_| Arc::new(Mutex::new(Server::default())));
-        let bed = Bed { servers, state: State::in_memory().unwrap(), observer };
+        let identity = Both { local: "here".to_owned(), remote: "there".to_owned() };
+        let state = State::open(&directory.join(format!("{observer:?}-{}.db", sides.len())), &identity).unwrap();
+        let bed = Bed { servers, state, observer };
         for side in sides {
             let mut server = bed.servers[*side].lock().unwrap();
             let inbox = server.create(&MailboxName::inbox());
-            for number in 0..MESSAGES {
+            for number in 0..*MESSAGES {
                 let text = format!("Message-ID: <{number}@example.org>\r\n\r\ntext\r\n");
                 inbox.deliver(text, InternalDate::from_unix(number.into()).unwrap(), flags(number));
             }
@@ -57,10 +64,11 @@ impl Bed {
         };
         let mut stores = Both::from_fn(open);
         let order = Order { scrutiny, now: 1_000_000 };
-        let before = MEMORY.current_usage();
+        let (before, begun) = (MEMORY.current_usage(), Instant::now());
         MEMORY.reset_peak_usage();
         let report = runtime.block_on(sync(&mut stores, &mut self.state, &Policy::two_way(), &order, &mut Silent));
         let octets = MEMORY.peak_usage() - before.max(MEMORY.current_usage());
+        println!("{:.2} s", begun.elapsed().as_secs_f64());
         assert!(report.troubles.is_empty(), "{report:?}");
         (octets, report)
     }
@@ -75,20 +83,32 @@ fn flags(number: u32) -> FlagSet {
     FlagSet::parse(["\\Seen", "\\Seen", "", "\\Answered \\Seen", "\\Flagged $Label1"][number as usize % 5])
 }
 
+/// What `status` reads of the state, while a run holds it.
+fn look(path: &Path) {
+    let begun = Instant::now();
+    let state = State::inspect(path).unwrap().unwrap();
+    assert_eq!(state.remembered().unwrap()[0].pairs, u64::from(*MESSAGES));
+    assert_eq!(state.rows_read(), 1);
+    let octets = std::fs::metadata(path).unwrap().len();
+    println!("a look at the state: {:.4} s, {octets} octets on the disk", begun.elapsed().as_secs_f64());
+}
+
 fn expect(what: &str, octets: usize, octets_a_message: usize) {
-    println!("{what}: {octets} octets, {} a message", octets / MESSAGES as usize);
-    assert!(octets <= MESSAGES as usize * octets_a_message + ALLOWANCE, "{what}: {octets} octets");
+    println!("{what}: {octets} octets, {} a message", octets / *MESSAGES as usize);
+    assert!(octets <= *MESSAGES as usize * octets_a_message + ALLOWANCE, "{what}: {octets} octets");
 }
 
 /// The only test here, for all that runs beside it would be counted.
 #[test]
 fn what_a_run_takes_for_what_it_remembers() {
+    let directory = tempfile::tempdir().unwrap();
     for (observer, one_change) in [(Observer::Qresync, 0), (Observer::Full, 24)] {
-        let mut bed = Bed::filled(observer, &Side::BOTH);
+        let mut bed = Bed::filled(observer, &Side::BOTH, directory.path());
         let (octets, report) = bed.run(Scrutiny::Changes);
-        assert_eq!(report.sides.local.paired, u64::from(MESSAGES));
+        assert_eq!(report.sides.local.paired, u64::from(*MESSAGES));
         expect(&format!("{observer:?}: two filled sides meet"), octets, 120);
         let (octets, _) = bed.run(Scrutiny::Changes);
+        look(&directory.path().join(format!("{observer:?}-2.db")));
         expect(&format!("{observer:?}: nothing has changed"), octets, 0);
 
         let change = FlagChange { add: FlagSet::from_iter([Flag::Deleted]), remove: FlagSet::new() };
@@ -106,8 +126,8 @@ fn what_a_run_takes_for_what_it_remembers() {
         assert_eq!(report.sides.remote.copied, 0);
         expect(&format!("{observer:?}: another UIDVALIDITY"), octets, 160);
     }
-    let mut bed = Bed::filled(Observer::Qresync, &[Side::Remote]);
+    let mut bed = Bed::filled(Observer::Qresync, &[Side::Remote], directory.path());
     let (octets, report) = bed.run(Scrutiny::Changes);
-    assert_eq!(report.sides.local.copied, u64::from(MESSAGES));
+    assert_eq!(report.sides.local.copied, u64::from(*MESSAGES));
     expect("a first copy", octets, 16);
 }

@@ -82,10 +82,19 @@ pub(super) struct Listed<'a> {
 }
 
 impl Pass {
-    /// Reads `new` first: what is taken up meanwhile is then seen twice rather than not at all.
-    pub(super) fn read(folders: &Folders) -> Result<Pass, Errno> {
+    /// So many files more than are expected need no more room.
+    const MORE: usize = 256;
+
+    /// Reads `new` first: what is taken up meanwhile is then seen twice rather than not at all. Room is made for as many
+    /// files as are expected.
+    pub(super) fn read(folders: &Folders, expected: u32) -> Result<Pass, Errno> {
         let stamps = folders.stamps()?;
-        let mut pass = Pass { stamps, course: Course::Steady, names: Names::default(), entries: Vec::new() };
+        let mut pass = Pass {
+            stamps,
+            course: Course::Steady,
+            names: Names::default(),
+            entries: Vec::with_capacity(expected as usize + Pass::MORE),
+        };
         for folder in [Folder::New, Folder::Cur] {
             let Some(directory) = folders.get(folder) else { continue };
             for entry in Dir::read_from(directory)? {
@@ -100,7 +109,9 @@ impl Pass {
             pass.course = Course::Disturbed;
         }
         let Pass { names, entries, .. } = &mut pass;
-        entries.shrink_to_fit();
+        if entries.len() + Pass::MORE < entries.capacity() {
+            entries.shrink_to_fit();
+        }
         entries.sort_unstable_by_key(|entry| (entry.unique_in(names), entry.folder, entry.name_in(names)));
         Ok(pass)
     }

@@ -122,7 +122,7 @@ impl Tree {
             return Ok(Reading::Unchanged);
         }
         let begun = now();
-        let pass = Pass::read(&folders).map_err(told)?;
+        let pass = Pass::read(&folders, mailbox.status.messages).map_err(told)?;
         // They look so since then at the latest, however long the reading was kept waiting.
         let seen = now();
         let letters = match mailbox.look {
