@@ -106,7 +106,7 @@ fn what_a_run_takes_for_what_it_remembers() {
         let mut bed = Bed::filled(observer, &Side::BOTH, directory.path());
         let (octets, report) = bed.run(Scrutiny::Changes);
         assert_eq!(report.sides.local.paired, u64::from(*MESSAGES));
-        expect(&format!("{observer:?}: two filled sides meet"), octets, 120);
+        expect(&format!("{observer:?}: two filled sides meet"), octets, 124);
         let (octets, _) = bed.run(Scrutiny::Changes);
         look(&directory.path().join(format!("{observer:?}-2.db")));
         expect(&format!("{observer:?}: nothing has changed"), octets, 0);
@@ -119,12 +119,12 @@ fn what_a_run_takes_for_what_it_remembers() {
 
         let (octets, report) = bed.run(Scrutiny::Everything);
         assert_eq!(report.differences, []);
-        expect(&format!("{observer:?}: repair"), octets, 112);
+        expect(&format!("{observer:?}: repair"), octets, 116);
 
         bed.server(Side::Remote, |it| it.create(&MailboxName::inbox()).uid_validity = UidValidity::new(9999).unwrap());
         let (octets, report) = bed.run(Scrutiny::Changes);
         assert_eq!(report.sides.remote.copied, 0);
-        expect(&format!("{observer:?}: another UIDVALIDITY"), octets, 160);
+        expect(&format!("{observer:?}: another UIDVALIDITY"), octets, 148);
     }
     let mut bed = Bed::filled(Observer::Qresync, &[Side::Remote], directory.path());
     let (octets, report) = bed.run(Scrutiny::Changes);

@@ -316,7 +316,7 @@ impl Rediscovered {
 /// each side whose UIDs are void, who every message of it is; `None` for a side whose UIDs still hold.
 pub fn rediscover(pairs: &Prints<(PairId, Both<Uid>)>, found: Both<Option<&Prints<Uid>>>) -> Rediscovered {
     let places = found.map(|found| found.map(|found| pair_up(pairs, found).certain));
-    let mut rediscovered = Rediscovered::default();
+    let mut rediscovered = Rediscovered { kept: Vec::with_capacity(pairs.len()), dissolved: Vec::new() };
     for (pair, _) in pairs.iter() {
         let (id, uids) = pair;
         let place = |side: Side| match &places[side] {
