@@ -24,10 +24,10 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MESSAGES: usize = 20_000;
 
 /// Most octets a message, both sides together, of a run that finds every message and pairs it.
-const OCTETS_OF_FIRST: usize = 300;
+const OCTETS_OF_FIRST: usize = 1000;
 
 /// Of one that reads the directories of both sides at once, and finds what it knows: the names, and room to grow.
-const OCTETS_OF_READING: usize = 200;
+const OCTETS_OF_READING: usize = 320;
 
 /// Of one that copies every message into an empty tree.
 const OCTETS_OF_COPYING: usize = 16;

@@ -20,10 +20,7 @@ use super::stamp::FileStamp;
 /// What has become of a mailbox's messages.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Files that no row speaks of, in the order in which they get their UIDs: those that are known by their names, as
-    /// nearly all are.
-    pub(super) fresh: Vec<Fresh>,
-    /// Those that more has to be said of, in that order.
+    /// Files that no row speaks of, in the order in which they get their UIDs.
     pub(super) arrived: Vec<Arrival>,
     /// Messages with other flags, or under other names, as they are now.
     pub(super) renamed: Vec<Filed>,
@@ -39,14 +36,6 @@ pub(super) struct Findings {
     pub(super) parted: Vec<(FileStamp, Parted)>,
 }
 
-/// A file that no row speaks of, in little room: there may be a million at once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fresh {
-    /// Which one it is in the reading.
-    pub(super) at: u32,
-    pub(super) stamp: FileStamp,
-}
-
 /// Who a message is that is not listed, and its keywords in the index.
 pub(super) type Parted = (Print, FlagSet);
 
@@ -58,48 +47,12 @@ impl Findings {
 
     /// How many rows will have to be written.
     pub(super) fn len(&self) -> usize {
-        let Findings { fresh, arrived, renamed, replaced, rewritten, missing, .. } = self;
-        fresh.len() + arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
+        let Findings { arrived, renamed, replaced, rewritten, missing, .. } = self;
+        arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
     }
 }
 
-impl Fresh {
-    /// All that is known of it; `pass` has shown it.
-    pub(super) fn arrival(&self, pass: &Pass) -> Arrival {
-        let listed = pass.listed(self.at);
-        arrival(listed.unique.to_vec(), &listed, self.stamp)
-    }
-}
-
-impl Findings {
-    /// The files that no row speaks of, in the order in which they get their UIDs.
-    pub(super) fn arrivals<'a>(&'a self, pass: &'a Pass) -> impl Iterator<Item = Cow<'a, Arrival>> + 'a {
-        let (mut fresh, mut arrived) = (self.fresh.iter().peekable(), self.arrived.iter().peekable());
-        std::iter::from_fn(move || {
-            let is_next = |fresh: &&Fresh| match arrived.peek() {
-                Some(other) => (fresh.stamp.mtime, pass.listed(fresh.at).unique) < order(other),
-                None => true,
-            };
-            match fresh.next_if(is_next) {
-                Some(fresh) => Some(Cow::Owned(fresh.arrival(pass))),
-                None => arrived.next().map(Cow::Borrowed),
-            }
-        })
-    }
-
-    /// Puts what has arrived in the order in which it gets its UIDs.
-    pub(super) fn put_in_order(&mut self, pass: &Pass) {
-        let place = |fresh: &Fresh| (fresh.stamp.mtime, pass.listed(fresh.at).unique);
-        self.fresh.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
-        self.arrived.sort_by(|a, b| order(a).cmp(&order(b)));
-    }
-}
-
-fn order(arrival: &Arrival) -> (i64, &[u8]) {
-    (arrival.stamp.mtime, &arrival.unique_name)
-}
-
-/// A file, and what its message is known by in the index: its own name if that is borrowed.
+/// A file, and what its message is known by in the index.
 type Keyed<'a> = (Cow<'a, [u8]>, Listed<'a>);
 
 /// What ends a comparison.
@@ -134,7 +87,7 @@ pub(super) fn compare(
     let mut files = files_of(index, mailbox, folders, pass)?.peekable();
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
-    let mut new = New::default();
+    let mut new: Vec<Keyed<'_>> = Vec::new();
     let mut missing: Vec<Filed> = Vec::new();
     let relettered = (mailbox.letters != *letters).then_some((&mailbox.letters, letters));
     index.each_by_name(mailbox.key, |row| {
@@ -152,24 +105,21 @@ pub(super) fn compare(
         }
         Ok(())
     })?;
-    files.for_each(|file| new.push(file));
+    new.extend(files);
     for (filed, listed) in suspects {
         judge(folders, mailbox, filed, &listed, relettered, &mut findings)?;
     }
     let mut missing: HashMap<FileStamp, Vec<Filed>> = by_stamp(missing);
-    let New { plain, others } = new;
-    let plain_ones = plain.iter().map(|at| pass.listed(*at)).map(|listed| (Cow::Borrowed(listed.unique), listed));
-    findings.fresh.reserve_exact(plain.len());
-    for (key, listed) in plain_ones.chain(others) {
+    findings.arrived.reserve_exact(new.len());
+    for (key, listed) in new {
         let Some(stamp) = stamp_of(folders, &listed)? else { continue };
-        match (renamed_apart(folders, &listed, missing.get_mut(&stamp))?, key) {
-            (Some(filed), key) => {
+        match renamed_apart(folders, &listed, missing.get_mut(&stamp))? {
+            Some(filed) => {
                 let (unique_name, info) = (key.into_owned(), listed.info().to_vec());
                 findings.renamed_apart.push(filed.uid);
                 findings.renamed.push(Filed { unique_name, info, folder: listed.folder, ..filed });
             }
-            (None, Cow::Borrowed(_)) => findings.fresh.push(Fresh { at: listed.at, stamp }),
-            (None, Cow::Owned(key)) => findings.arrived.push(arrival(key, &listed, stamp)),
+            None => findings.arrived.push(arrival(key.into_owned(), &listed, stamp)),
         }
     }
     for filed in missing.into_values().flatten() {
@@ -178,25 +128,8 @@ pub(super) fn compare(
             findings.parted.push((filed.stamp, (print, filed.keywords)));
         }
     }
-    findings.put_in_order(pass);
+    findings.arrived.sort_by(|a, b| (a.stamp.mtime, &a.unique_name).cmp(&(b.stamp.mtime, &b.unique_name)));
     Ok(findings)
-}
-
-/// Files that are not in the index under the names that they have.
-#[derive(Default)]
-struct New<'a> {
-    /// Those that are known by their own names, by their places in the reading.
-    plain: Vec<u32>,
-    others: Vec<Keyed<'a>>,
-}
-
-impl<'a> New<'a> {
-    fn push(&mut self, file: Keyed<'a>) {
-        match file {
-            (Cow::Borrowed(_), listed) => self.plain.push(listed.at),
-            other => self.others.push(other),
-        }
-    }
 }
 
 /// Which of the messages that are missing a file is under another unique name: some programs put down in it what UID or

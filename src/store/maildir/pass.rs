@@ -1,7 +1,5 @@
 //! One reading of a mailbox's two directories: every name in them, in little room, and whether it can be relied on.
 
-use std::ops::Range;
-
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
@@ -16,7 +14,7 @@ pub(super) struct Pass {
     /// Whether anything was done to them meanwhile. A name that is changed while its directory is read may be missed
     /// under both names, or seen under both (readdir(3)).
     pub(super) course: Course,
-    names: Names,
+    names: Vec<u8>,
     entries: Vec<Entry>,
 }
 
@@ -29,37 +27,10 @@ pub(super) enum Course {
     Disturbed,
 }
 
-/// Octets of names, in pieces: to make one larger takes room for two, and there may be a million names.
-#[derive(Default)]
-struct Names(Vec<Vec<u8>>);
-
-impl Names {
-    /// How many octets are put together; where one begins then takes 16 bits.
-    const PIECE: usize = 1 << 16;
-
-    /// Puts a name in, and says where it begins.
-    fn push(&mut self, name: &[u8]) -> Option<(u32, u16)> {
-        let has_room = |piece: &Vec<u8>| piece.len() + name.len() <= Names::PIECE;
-        if !self.0.last().is_some_and(has_room) {
-            self.0.push(Vec::new());
-        }
-        let at = u32::try_from(self.0.len() - 1).ok()?;
-        let piece = self.0.last_mut()?;
-        let start = u16::try_from(piece.len()).ok()?;
-        piece.extend_from_slice(name);
-        Some((at, start))
-    }
-
-    fn get(&self, (at, start): (u32, u16), len: u16) -> &[u8] {
-        let start = usize::from(start);
-        &self.0[at as usize][start..start + usize::from(len)]
-    }
-}
-
 /// A name, in what [`Pass`] holds of them.
 #[derive(Clone, Copy)]
 struct Entry {
-    start: (u32, u16),
+    start: usize,
     len: u16,
     unique: u16,
     folder: Folder,
@@ -77,24 +48,13 @@ pub(super) struct Listed<'a> {
     pub(super) unique: &'a [u8],
     /// Its inode, as the directory tells it.
     pub(super) inode: u64,
-    /// Which one it is in the reading.
-    pub(super) at: u32,
 }
 
 impl Pass {
-    /// So many files more than are expected need no more room.
-    const MORE: usize = 256;
-
-    /// Reads `new` first: what is taken up meanwhile is then seen twice rather than not at all. Room is made for as many
-    /// files as are expected.
-    pub(super) fn read(folders: &Folders, expected: u32) -> Result<Pass, Errno> {
+    /// Reads `new` first: what is taken up meanwhile is then seen twice rather than not at all.
+    pub(super) fn read(folders: &Folders) -> Result<Pass, Errno> {
         let stamps = folders.stamps()?;
-        let mut pass = Pass {
-            stamps,
-            course: Course::Steady,
-            names: Names::default(),
-            entries: Vec::with_capacity(expected as usize + Pass::MORE),
-        };
+        let mut pass = Pass { stamps, course: Course::Steady, names: Vec::new(), entries: Vec::new() };
         for folder in [Folder::New, Folder::Cur] {
             let Some(directory) = folders.get(folder) else { continue };
             for entry in Dir::read_from(directory)? {
@@ -109,9 +69,6 @@ impl Pass {
             pass.course = Course::Disturbed;
         }
         let Pass { names, entries, .. } = &mut pass;
-        if entries.len() + Pass::MORE < entries.capacity() {
-            entries.shrink_to_fit();
-        }
         entries.sort_unstable_by_key(|entry| (entry.unique_in(names), entry.folder, entry.name_in(names)));
         Ok(pass)
     }
@@ -119,40 +76,23 @@ impl Pass {
     fn push(&mut self, folder: Folder, name: &[u8], inode: u64) {
         let Some(parsed) = FileName::parse(name) else { return };
         let (Ok(len), Ok(unique)) = (u16::try_from(name.len()), u16::try_from(parsed.unique.len())) else { return };
-        let Some(start) = self.names.push(name) else { return };
-        self.entries.push(Entry { start, len, unique, folder, inode });
-    }
-
-    /// How many files there are.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// A file, by its place in the reading.
-    pub(super) fn listed(&self, at: u32) -> Listed<'_> {
-        let entry = &self.entries[at as usize];
-        let Entry { folder, inode, .. } = *entry;
-        Listed { folder, name: entry.name_in(&self.names), unique: entry.unique_in(&self.names), inode, at }
+        self.entries.push(Entry { start: self.names.len(), len, unique, folder, inode });
+        self.names.extend_from_slice(name);
     }
 
     /// The files that share their unique name with no other, in the order of that name.
     pub(super) fn singles(&self) -> impl Iterator<Item = Listed<'_>> + '_ {
-        self.groups().filter(|group| group.len() == 1).flatten().map(|at| self.listed(at))
+        self.groups().filter(|group| group.len() == 1).flatten().map(|entry| entry.listed_in(&self.names))
     }
 
     /// Those that do not, in groups.
     pub(super) fn crowds(&self) -> impl Iterator<Item = Vec<Listed<'_>>> + '_ {
-        self.groups().filter(|group| group.len() > 1).map(|group| group.map(|at| self.listed(at)).collect())
+        let crowds = self.groups().filter(|group| group.len() > 1);
+        crowds.map(|group| group.iter().map(|entry| entry.listed_in(&self.names)).collect())
     }
 
-    /// The places of the files with one unique name.
-    fn groups(&self) -> impl Iterator<Item = Range<u32>> + '_ {
-        let groups = self.entries.chunk_by(|one, other| one.unique_in(&self.names) == other.unique_in(&self.names));
-        groups.scan(0, |next, group| {
-            let start = *next;
-            *next += group.len() as u32;
-            Some(start..*next)
-        })
+    fn groups(&self) -> impl Iterator<Item = &[Entry]> + '_ {
+        self.entries.chunk_by(|one, other| one.unique_in(&self.names) == other.unique_in(&self.names))
     }
 
     /// The unique names, in order.
@@ -169,11 +109,16 @@ impl<'a> Listed<'a> {
 }
 
 impl Entry {
-    fn name_in<'a>(&self, names: &'a Names) -> &'a [u8] {
-        names.get(self.start, self.len)
+    fn name_in<'a>(&self, names: &'a [u8]) -> &'a [u8] {
+        &names[self.start..self.start + usize::from(self.len)]
     }
 
-    fn unique_in<'a>(&self, names: &'a Names) -> &'a [u8] {
-        names.get(self.start, self.unique)
+    fn unique_in<'a>(&self, names: &'a [u8]) -> &'a [u8] {
+        &names[self.start..self.start + usize::from(self.unique)]
+    }
+
+    fn listed_in<'a>(&self, names: &'a [u8]) -> Listed<'a> {
+        let (name, unique) = (self.name_in(names), self.unique_in(names));
+        Listed { folder: self.folder, name, unique, inode: self.inode }
     }
 }
