@@ -237,8 +237,8 @@ fn pairs_come_back_as_they_were_written() {
     state
         .commit(|change| {
             change.set_flags(first, &FlagSet::parse("\\Draft x"))?;
-            change.set_uids(key, Side::Local, &BTreeMap::from([(first, Uid::MAX)]))?;
-            change.set_uids(key, Side::Remote, &BTreeMap::from([(first, Uid::MIN)]))?;
+            change.set_uids(key, Side::Local, &[(first, Uid::MAX)])?;
+            change.set_uids(key, Side::Remote, &[(first, Uid::MIN)])?;
             change.forget_pair(last)?;
             change.forget_pair(last)
         })
@@ -425,19 +425,17 @@ fn what_contradicts_the_state_is_refused_and_nothing_of_it_is_kept() {
             let fingerprint = Fingerprint { size: 1 << 63, ..fingerprint(5) };
             change.add_pair(key, &Pair { fingerprint, ..pair(5, 5) }).map(drop)
         }),
-        ("a UID of another pair", |change, key, first| {
-            change.set_uids(key, Side::Local, &BTreeMap::from([(first, uid(2))]))
-        }),
+        ("a UID of another pair", |change, key, first| change.set_uids(key, Side::Local, &[(first, uid(2))])),
         ("no such pair to flag", |change, _, _| change.set_flags(PairId(99), &FlagSet::new())),
         ("no such pair among many", |change, key, first| {
-            change.set_uids(key, Side::Local, &BTreeMap::from([(first, uid(9)), (PairId(99), uid(8))]))
+            change.set_uids(key, Side::Local, &[(first, uid(9)), (PairId(99), uid(8))])
         }),
         ("a pair of another mailbox among many", |change, _, first| {
             let other = change.add_mailbox(&name("b"))?;
-            change.set_uids(other, Side::Local, &BTreeMap::from([(first, uid(9))]))
+            change.set_uids(other, Side::Local, &[(first, uid(9))])
         }),
         ("many pairs onto the UID of one that stays", |change, key, first| {
-            change.set_uids(key, Side::Remote, &BTreeMap::from([(first, uid(2))]))
+            change.set_uids(key, Side::Remote, &[(first, uid(2))])
         }),
         ("an intent twice", |change, key, _| {
             change.add_intent(key, &intent(Side::Local, 5))?;
@@ -523,7 +521,8 @@ fn all_uids_of_a_side_can_change_places_at_once() {
         // 617 and 1000 have no common divisor: every UID goes to another pair, and in one long circle.
         let uids: BTreeMap<PairId, Uid> =
             before.iter().map(|(id, pair)| (*id, uid((pair.uids[side].get() + 617 - 1) % PAIRS + 1))).collect();
-        state.commit(|change| change.set_uids(key, side, &uids)).unwrap();
+        let places: Vec<(PairId, Uid)> = uids.iter().map(|(id, uid)| (*id, *uid)).collect();
+        state.commit(|change| change.set_uids(key, side, &places)).unwrap();
         let mut wanted = before;
         for (id, pair) in &mut wanted {
             pair.uids[side] = uids[id];
@@ -580,6 +579,50 @@ fn pairs_that_are_given_one_by_one_have_no_holes_either() {
         let result = state.paired_uids(key, side);
         assert!(matches!(result, Err(Error::Database(Corrupt { .. }))), "{result:?}");
     }
+}
+
+/// The statements in a source: string literals that begin with a verb of SQL.
+fn statements(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let literals = code.split('"').skip(1).step_by(2);
+    let verbs = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "];
+    literals.filter(|text| verbs.iter().any(|verb| text.starts_with(verb))).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_statement_goes_through_a_table_that_grows_with_the_mail() {
+    let (_directory, path) = place();
+    drop(open(&path));
+    let database = Connection::open(&path).unwrap();
+    let (mut explained, mut ways) = (0, BTreeSet::new());
+    for source in [include_str!("../src/state/read.rs"), include_str!("../src/state/change.rs")] {
+        for sql in statements(source) {
+            // A condition that is put in narrows the mailboxes down.
+            let mut statement =
+                database.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.replace("{condition}", "TRUE"))).unwrap();
+            let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
+            let steps =
+                statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail"));
+            for step in steps.unwrap().map(Result::unwrap) {
+                let scanned = step.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap());
+                assert!(scanned.is_none_or(|table| ["account", "mailbox", "run"].contains(&table)), "{step}: {sql}");
+                assert!(!step.contains("TEMP B-TREE"), "{step}: {sql}");
+                ways.extend(step.starts_with("SEARCH pair ").then_some(step));
+            }
+            explained += 1;
+        }
+    }
+    assert!(explained >= 40, "{explained} statements were found");
+    // What is not narrowed down by a UID or a key is read whole: all pairs of a mailbox, or one UID of each.
+    let wanted = [
+        "SEARCH pair USING COVERING INDEX sqlite_autoindex_pair_1 (mailbox=?)",
+        "SEARCH pair USING COVERING INDEX sqlite_autoindex_pair_2 (mailbox=?)",
+        "SEARCH pair USING INDEX sqlite_autoindex_pair_1 (mailbox=? AND local_uid>? AND local_uid<?)",
+        "SEARCH pair USING INDEX sqlite_autoindex_pair_2 (mailbox=? AND remote_uid>? AND remote_uid<?)",
+        "SEARCH pair USING INDEX sqlite_autoindex_pair_2 (mailbox=?)",
+        "SEARCH pair USING INTEGER PRIMARY KEY (rowid=?)",
+    ];
+    assert_eq!(ways, wanted.map(str::to_owned).into());
 }
 
 #[test]

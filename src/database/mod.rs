@@ -192,9 +192,9 @@ impl Database {
         if let Tenure::LookedAt = self.tenure {
             return Err(Error::ReadOnly { path: self.path.clone() });
         }
-        let Database { connection, path, schema, .. } = self;
+        let Database { connection, path, schema, rows_read, .. } = self;
         match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-            Ok(transaction) => Ok(Transaction::new(transaction, path, schema)),
+            Ok(transaction) => Ok(Transaction::new(transaction, path, schema, rows_read)),
             Err(error) => Err(Error::from_sqlite(path, schema, error)),
         }
     }
@@ -221,7 +221,8 @@ impl Database {
         Ok(())
     }
 
-    /// How many rows [`each`](Database::each) has stepped through since the database was opened.
+    /// How many rows [`each`](Database::each) has stepped through since the database was opened, and changes on their way
+    /// to what they change.
     pub fn rows_read(&self) -> u64 {
         self.rows_read.get()
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use rusqlite::Params;
+use rusqlite::{CachedStatement, Params, StatementStatus};
 
 use super::{Error, Schema};
 
@@ -12,30 +12,58 @@ pub struct Transaction<'a> {
     inner: rusqlite::Transaction<'a>,
     path: &'a Path,
     schema: &'a Schema,
+    rows_read: &'a Cell<u64>,
     failed: Cell<bool>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(inner: rusqlite::Transaction<'a>, path: &'a Path, schema: &'a Schema) -> Transaction<'a> {
-        Transaction { inner, path, schema, failed: Cell::new(false) }
+    pub(super) fn new(
+        inner: rusqlite::Transaction<'a>,
+        path: &'a Path,
+        schema: &'a Schema,
+        rows_read: &'a Cell<u64>,
+    ) -> Transaction<'a> {
+        Transaction { inner, path, schema, rows_read, failed: Cell::new(false) }
     }
 
     /// Adds a row and says its key.
     pub fn insert(&self, sql: &str, parameters: impl Params) -> Result<i64, Error> {
-        self.step(|transaction| transaction.prepare_cached(sql)?.insert(parameters))
+        self.counted(sql, |statement| statement.insert(parameters))
     }
 
     /// Changes the one row that has to be there.
     pub fn update(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
-        self.step(|transaction| match transaction.prepare_cached(sql)?.execute(parameters)? {
+        self.counted(sql, |statement| match statement.execute(parameters)? {
             0 => Err(rusqlite::Error::QueryReturnedNoRows),
             _ => Ok(()),
         })
     }
 
+    /// Changes the rows that are there and may be changed so; says how many.
+    pub fn change(&self, sql: &str, parameters: impl Params) -> Result<usize, Error> {
+        self.counted(sql, |statement| statement.execute(parameters))
+    }
+
     /// Deletes what is there.
     pub fn delete(&self, sql: &str, parameters: impl Params) -> Result<(), Error> {
-        self.step(|transaction| transaction.prepare_cached(sql)?.execute(parameters).map(drop))
+        self.change(sql, parameters).map(drop)
+    }
+
+    /// Takes a step by a statement that changes rows, and counts what it has to go through to find them: nothing, where
+    /// an index leads to them and to what hangs on them.
+    fn counted<T>(
+        &self,
+        sql: &str,
+        step: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.step(|transaction| {
+            let mut statement = transaction.prepare_cached(sql)?;
+            statement.reset_status(StatementStatus::FullscanStep);
+            let done = step(&mut statement)?;
+            let scanned = u64::try_from(statement.get_status(StatementStatus::FullscanStep)).unwrap_or(0);
+            self.rows_read.set(self.rows_read.get() + scanned);
+            Ok(done)
+        })
     }
 
     /// Takes one step, unless one before has failed: SQLite may have ended the transaction then, and what follows

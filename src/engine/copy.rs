@@ -38,7 +38,7 @@ const BATCH_OCTETS: u64 = 2 << 20;
 /// that follow by another look at the mailbox.
 const FLAGS_LIMIT: usize = 4096;
 /// How many messages are asked for at once: so many are read past in vain if the target takes no more.
-const ASKED_AT_ONCE: usize = 250;
+const ASKED_AT_ONCE: u32 = 250;
 
 /// What is copied in one mailbox, from where to where.
 pub(super) struct Copying<'a> {
@@ -132,12 +132,9 @@ impl Closed {
 /// What is asked for, mailbox by mailbox, as long as it is wanted.
 fn requests<'a>(copyings: &'a [Copying<'_>], closed: &'a Closed) -> impl Iterator<Item = Request> + Send + 'a {
     copyings.iter().enumerate().flat_map(move |(place, copying)| {
-        let mut left = copying.uids.iter();
-        std::iter::from_fn(move || {
-            let uids: UidSet = left.by_ref().take(ASKED_AT_ONCE).collect();
-            let wanted = !uids.is_empty() && !closed.contains(place);
-            wanted.then(|| Request { place, scope: copying.source.scope.clone(), uids })
-        })
+        let scope = &copying.source.scope;
+        let parts = copying.uids.parts(ASKED_AT_ONCE).take_while(move |_| !closed.contains(place));
+        parts.map(move |uids| Request { place, scope: scope.clone(), uids })
     })
 }
 

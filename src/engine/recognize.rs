@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::mail::{
-    Both, Checkpoint, Fingerprint, Flag, FlagSet, HeaderDigest, MailboxName, Observation, Side, Uid, UidSet,
-    UidValidity,
+    Both, Checkpoint, Flag, FlagSet, HeaderDigest, MailboxName, Observation, Side, Uid, UidSet, UidValidity,
 };
-use crate::plan::{Changes, MailboxKey, Pair, PairId, Text, pair_up, rediscover};
+use crate::plan::{Changes, MailboxKey, Pair, PairId, Prints, Skipped, Text, pair_up, rediscover};
+use crate::state;
 use crate::store::{self, Body, Fetched, Message, Store, UidScope};
 
 use super::event::{Event, MailboxEvent};
@@ -47,68 +47,58 @@ pub(super) async fn pair_anew(
     found: &Found<'_>,
     uids: &Both<Uids>,
 ) -> Result<Both<Option<Checkpoint>>, Trip> {
-    let mut prints: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
+    let mut prints: Both<Prints<Uid>> = Both::default();
     for side in Side::BOTH {
         if uids[side] != Uids::Valid {
             prints[side] = fingerprints(run, found, side, &found.all(side)).await?;
         }
     }
-    let mut pairs = run.state.pairs(found.key)?;
-    let mut standing: Both<UidSet> = Both::default();
-    let mut stood: BTreeMap<PairId, Pair> = BTreeMap::new();
-    if uids.local == Uids::Doubted || uids.remote == Uids::Doubted {
-        let stands = |pair: &Pair| {
-            let is = |side: Side| match prints[side].get(&pair.uids[side]) {
-                Some(print) => print.header == pair.fingerprint.header,
-                None => false,
-            };
-            let listed =
-                |side: Side| found.seen[side].as_ref().is_none_or(|seen| seen.messages.contains(pair.uids[side]));
-            let doubted = || Side::BOTH.into_iter().filter(|side| uids[*side] == Uids::Doubted);
-            doubted().any(|side| !listed(side)) || doubted().all(is)
+    let Stock { standing, lost, mut reflagged } = take_stock(run, found, uids, &prints)?;
+    let skipped = run.state.skipped(found.key)?;
+    let mut left_out: Both<Prints<Uid>> = Both::default();
+    for side in Side::BOTH {
+        let known: UidSet = match uids[side] {
+            Uids::Doubted => Skipped::on(&skipped, side),
+            Uids::Valid | Uids::Void => UidSet::new(),
         };
-        for (id, pair) in pairs.extract_if(.., |_, pair| stands(pair)) {
-            Side::BOTH.into_iter().for_each(|side| standing[side].extend([pair.uids[side]]));
-            stood.insert(id, pair);
+        prints[side].retain(|uid| !standing[side].contains(uid));
+        left_out[side] = prints[side].take_out(|uid| known.contains(uid));
+    }
+    let void = Both::from_fn(|side| (uids[side] != Uids::Valid).then_some(&prints[side]));
+    let again = rediscover(&lost, void);
+    for side in Side::BOTH {
+        let paired: UidSet = again.kept.iter().map(|(_, uids)| uids[side]).collect();
+        let rest = found.all(side).difference(&paired).difference(&standing[side]);
+        match uids[side] {
+            Uids::Void | Uids::Doubted => {
+                prints[side].extend(left_out[side].iter().map(|(uid, print)| (uid, *print)));
+                prints[side].retain(|uid| rest.contains(uid));
+            }
+            Uids::Valid => prints[side] = fingerprints(run, found, side, &rest).await?,
         }
     }
-    let skipped = run.state.skipped(found.key)?;
-    let mut places = prints.clone();
-    for side in Side::BOTH {
-        let known = skipped.iter().filter(|row| row.side == side && uids[side] == Uids::Doubted).map(|row| row.uid);
-        let known = known.collect::<UidSet>().union(&standing[side]);
-        places[side].retain(|uid, _| !known.contains(*uid));
-    }
-    let void = Both::from_fn(|side| (uids[side] != Uids::Valid).then_some(&places[side]));
-    let again = rediscover(&pairs, void);
-    let mut left: Both<BTreeMap<Uid, Fingerprint>> = Both::default();
-    for side in Side::BOTH {
-        let paired: UidSet = again.kept.values().map(|uids| uids[side]).collect();
-        let rest = found.all(side).difference(&paired).difference(&standing[side]);
-        left[side] = match uids[side] {
-            Uids::Void | Uids::Doubted => {
-                prints[side].iter().filter(|(uid, _)| rest.contains(**uid)).map(|(u, p)| (*u, *p)).collect()
-            }
-            Uids::Valid => fingerprints(run, found, side, &rest).await?,
-        };
-    }
-    let fresh = recognized(run, found, &left).await?;
+    let fresh = recognized(run, found, &prints).await?;
     let starts: Both<Option<Checkpoint>> =
         Both::from_fn(|side| found.scopes[side].as_ref().map(|scope| Checkpoint::start_of(scope.uid_validity)));
-    let at = again.kept.iter().filter_map(|(id, uids)| Some((*id, &pairs.get(id)?.flags, *uids)));
-    let at = at.chain(stood.iter().map(|(id, pair)| (*id, &pair.flags, pair.uids)));
-    let reflagged: Vec<(PairId, FlagSet)> =
-        at.filter_map(|(id, flags, at)| Some((id, without_lost_keywords(found, uids, flags, at)?))).collect();
+    if !again.kept.is_empty() {
+        // Read once more, for there is no room to remember the flags of them all.
+        run.state.each_pair(found.key, |id, pair| {
+            let flags = again.place_of(id).and_then(|at| without_lost_keywords(found, uids, &pair.flags, at));
+            reflagged.extend(flags.map(|flags| (id, flags)));
+        })?;
+    }
+    let moved = |side: Side| -> Vec<(PairId, Uid)> {
+        let rows = lost.iter().map(|(pair, _)| pair);
+        let moved = rows.filter_map(|(id, was)| Some((id, again.place_of(id)?[side], was[side])));
+        moved.filter(|(_, is, was)| is != was).map(|(id, is, _)| (id, is)).collect()
+    };
     run.state.commit(|change| {
         change.drop_intents(found.key)?;
         reflagged.iter().try_for_each(|(id, flags)| change.set_flags(*id, flags))?;
-        for id in &again.dissolved {
-            change.forget_pair(*id)?;
-        }
+        again.dissolved.iter().try_for_each(|(id, _)| change.forget_pair(*id))?;
         for side in Side::BOTH {
             if uids[side] != Uids::Valid {
-                let places = again.kept.iter().map(|(id, uids)| (*id, uids[side])).collect();
-                change.set_uids(found.key, side, &places)?;
+                change.set_uids(found.key, side, &moved(side))?;
             }
             if uids[side] == Uids::Void {
                 change.unskip_all(found.key, side)?;
@@ -116,17 +106,16 @@ pub(super) async fn pair_anew(
             // Whatever has been dissolved is new again, which an old checkpoint would hide.
             change.set_checkpoint(found.key, side, starts[side])?;
         }
-        for pair in &fresh {
-            change.add_pair(found.key, pair)?;
+        for pair in fresh.iter().filter_map(|uids| pair_of(found, &prints, *uids)) {
+            change.add_pair(found.key, &pair)?;
             Side::BOTH.into_iter().try_for_each(|side| change.unskip(found.key, side, pair.uids[side]))?;
         }
         Ok(())
     })?;
-    let moved = again.kept.iter().filter(|(id, uids)| pairs.get(id).is_some_and(|pair| pair.uids != **uids)).count();
+    let moved = lost.iter().filter(|((id, was), _)| again.place_of(*id).is_some_and(|is| is != *was)).count();
     // A pair whose two messages bear different dates is found again by its contents only: nothing has changed for it.
-    let dissolved: BTreeSet<Both<Uid>> =
-        again.dissolved.iter().filter_map(|id| pairs.get(id)).map(|pair| pair.uids).collect();
-    let same = fresh.iter().filter(|pair| dissolved.contains(&pair.uids)).count();
+    let dissolved: BTreeSet<Both<Uid>> = again.dissolved.iter().map(|(_, uids)| *uids).collect();
+    let same = fresh.iter().filter(|uids| dissolved.contains(uids)).count();
     let paired = moved + fresh.len() - same;
     if run.order.scrutiny == Scrutiny::Everything {
         let unpaired = Step::of_state("unpair", found.name, again.dissolved.len() - same);
@@ -134,6 +123,50 @@ pub(super) async fn pair_anew(
     }
     run.tell_paired(found.name, paired);
     Ok(starts)
+}
+
+/// What has become of the pairs of a mailbox where UIDs are doubted or void.
+struct Stock {
+    /// What is in pairs that stand.
+    standing: Both<UidSet>,
+    /// The pairs that do not.
+    lost: Prints<(PairId, Both<Uid>)>,
+    /// What pairs that stand agree on from now on, where that changes.
+    reflagged: Vec<(PairId, FlagSet)>,
+}
+
+/// Goes through the pairs of a mailbox: where UIDs are only doubted, those stand whose messages are who they were.
+fn take_stock(
+    run: &Run<'_>,
+    found: &Found<'_>,
+    uids: &Both<Uids>,
+    prints: &Both<Prints<Uid>>,
+) -> Result<Stock, state::Error> {
+    let doubted: Vec<Side> = Side::BOTH.into_iter().filter(|side| uids[*side] == Uids::Doubted).collect();
+    let stands = |pair: &Pair| {
+        let is = |side: &Side| {
+            let print = prints[*side].get(pair.uids[*side]);
+            print.is_some_and(|print| print.header == pair.fingerprint.header)
+        };
+        let listed = |side: &Side| {
+            let seen = found.seen[*side].as_ref();
+            seen.is_none_or(|seen| seen.messages.contains(pair.uids[*side]))
+        };
+        !doubted.is_empty() && (doubted.iter().any(|side| !listed(side)) || doubted.iter().all(is))
+    };
+    let pairs = run.state.remembered_as(found.key)?.map_or(0, |row| row.pairs);
+    let room = if doubted.is_empty() { usize::try_from(pairs).unwrap_or(0) } else { 0 };
+    let mut lost = Vec::with_capacity(room);
+    let (mut standing, mut reflagged): (Both<UidSet>, _) = (Both::default(), Vec::new());
+    run.state.each_pair(found.key, |id, pair| match stands(&pair) {
+        true => {
+            Side::BOTH.into_iter().for_each(|side| standing[side].extend([pair.uids[side]]));
+            let flags = without_lost_keywords(found, uids, &pair.flags, pair.uids);
+            reflagged.extend(flags.map(|flags| (id, flags)));
+        }
+        false => lost.push(((id, pair.uids), pair.fingerprint)),
+    })?;
+    Ok(Stock { standing, lost: lost.into(), reflagged })
 }
 
 /// The flags that a pair agrees on, if a side whose UIDs have lost their meaning shows a keyword of them no more. What has
@@ -174,20 +207,24 @@ pub(super) async fn pair_arrivals(
         };
         meeting.iter().zip(&scopes).filter_map(of).collect::<Vec<_>>()
     });
-    let Both { local, remote } = run.fingerprints_each(&wanted).await?;
+    let Both { local, remote } = prints_of_each(run, &wanted).await?;
     let mut met = Vec::with_capacity(meeting.len());
-    let mut paired: Vec<(&Look, Vec<Pair>)> = Vec::new();
+    let mut paired: Vec<(&Look, &Both<Option<UidScope>>, Both<Prints<Uid>>, Vec<Both<Uid>>)> = Vec::new();
     for (((look, _), scopes), (local, remote)) in meeting.into_iter().zip(&scopes).zip(local.into_iter().zip(remote)) {
         let found = look.found(scopes);
-        let fresh = match (local, remote) {
-            (Ok(local), Ok(remote)) => recognized(run, &found, &Both { local, remote }).await,
+        let prints = match (local, remote) {
+            (Ok(local), Ok(remote)) => Ok(Both { local, remote }),
             (Err(error), _) => Err(run.trip(Side::Local, found.name, error)),
             (_, Err(error)) => Err(run.trip(Side::Remote, found.name, error)),
         };
+        let fresh = match prints {
+            Ok(prints) => recognized(run, &found, &prints).await.map(|fresh| (prints, fresh)),
+            Err(trip) => Err(trip),
+        };
         met.push(match fresh {
-            Ok(fresh) if fresh.is_empty() => Met::Nobody,
-            Ok(fresh) => {
-                paired.push((look, fresh));
+            Ok((_, fresh)) if fresh.is_empty() => Met::Nobody,
+            Ok((prints, fresh)) => {
+                paired.push((look, scopes, prints, fresh));
                 Met::Some
             }
             Err(Trip::Mailbox) => Met::Trouble,
@@ -198,10 +235,12 @@ pub(super) async fn pair_arrivals(
         return Ok(met);
     }
     run.state.commit(|change| {
-        let mut pairs = paired.iter().flat_map(|(look, fresh)| fresh.iter().map(|pair| (look.key, pair)));
-        pairs.try_for_each(|(key, pair)| change.add_pair(key, pair).map(drop))
+        paired.iter().try_for_each(|(look, scopes, prints, fresh)| {
+            let mut pairs = fresh.iter().filter_map(|uids| pair_of(&look.found(scopes), prints, *uids));
+            pairs.try_for_each(|pair| change.add_pair(look.key, &pair).map(drop))
+        })
     })?;
-    paired.iter().for_each(|(look, fresh)| run.tell_paired(&look.place.name, fresh.len()));
+    paired.iter().for_each(|(look, _, _, fresh)| run.tell_paired(&look.place.name, fresh.len()));
     Ok(met)
 }
 
@@ -233,7 +272,7 @@ pub(super) async fn pair_late_ones(
         let equal = likeness.certain.iter().map(row).chain(same);
         let pair = |uids: Both<Uid>| {
             // What the source bears now may not have been reported. What the copy bears came from there.
-            Some(Pair { uids, flags: FlagSet::new(), fingerprint: *ours.get(&uids[from])? })
+            Some(Pair { uids, flags: FlagSet::new(), fingerprint: *ours.get(uids[from])? })
         };
         late.extend(equal.filter_map(pair));
     }
@@ -249,38 +288,80 @@ pub(super) async fn pair_late_ones(
     Ok(late.len())
 }
 
-/// Pairs what is equal. The flags both hold are what they agree on; every other flag is then somebody's addition.
-async fn recognized(
-    run: &mut Run<'_>,
-    found: &Found<'_>,
-    prints: &Both<BTreeMap<Uid, Fingerprint>>,
-) -> Result<Vec<Pair>, Trip> {
+/// The messages that are equal.
+async fn recognized(run: &mut Run<'_>, found: &Found<'_>, prints: &Both<Prints<Uid>>) -> Result<Vec<Both<Uid>>, Trip> {
     let likeness = pair_up(&prints.local, &prints.remote);
-    let row = |(local, remote): &(Uid, Uid)| Both { local: *local, remote: *remote };
-    let doubtful: Vec<Both<Uid>> = likeness.doubtful.iter().map(row).collect();
+    let row = |(local, remote): (Uid, Uid)| Both { local, remote };
+    let doubtful: Vec<Both<Uid>> = likeness.doubtful.into_iter().map(row).collect();
     let same = same_contents(run, found, &doubtful).await?;
-    let equal = likeness.certain.iter().map(row).chain(same);
-    let pair = |uids: Both<Uid>| {
-        let flags = |side: Side| found.seen[side].as_ref()?.messages.get(uids[side]);
-        let flags = flags(Side::Local)?.intersection(flags(Side::Remote)?);
-        Some(Pair { uids, flags, fingerprint: *prints.local.get(&uids.local)? })
-    };
-    Ok(equal.filter_map(pair).collect())
+    let mut equal: Vec<Both<Uid>> = likeness.certain.into_iter().map(row).collect();
+    equal.extend(same);
+    Ok(equal)
 }
 
-async fn fingerprints(
+/// The pair of two equal messages. The flags both hold are what they agree on; every other flag is then somebody's
+/// addition.
+fn pair_of(found: &Found<'_>, prints: &Both<Prints<Uid>>, uids: Both<Uid>) -> Option<Pair> {
+    let flags = |side: Side| found.seen[side].as_ref()?.messages.get(uids[side]);
+    let flags = flags(Side::Local)?.intersection(flags(Side::Remote)?);
+    Some(Pair { uids, flags, fingerprint: *prints.local.get(uids.local)? })
+}
+
+/// So many messages of a side are asked who they are at once: what it says of one costs more memory than what is made of it.
+const ASKED_AT_ONCE: u32 = 8192;
+
+/// Who messages of several mailboxes are, on both sides at once, in as few flights as that allows.
+async fn prints_of_each(
     run: &mut Run<'_>,
-    found: &Found<'_>,
-    side: Side,
-    uids: &UidSet,
-) -> Result<BTreeMap<Uid, Fingerprint>, Trip> {
-    match &found.scopes[side] {
-        Some(scope) if !uids.is_empty() => match run.stores[side].fingerprints(scope, uids).await {
-            Ok(prints) => Ok(prints),
-            Err(error) => Err(run.trip(side, found.name, error)),
-        },
-        _ => Ok(BTreeMap::new()),
+    wanted: &Both<Vec<(UidScope, UidSet)>>,
+) -> Result<Both<Vec<Result<Prints<Uid>, store::Error>>>, Halt> {
+    let mut prints = wanted.as_ref().map(|of| of.iter().map(|_| Ok(Prints::default())).collect::<Vec<_>>());
+    let mut parts = wanted.as_ref().map(|of| {
+        let parts = of
+            .iter()
+            .enumerate()
+            .flat_map(|(at, (scope, uids))| uids.parts(ASKED_AT_ONCE).map(move |part| (at, (scope.clone(), part))));
+        parts.peekable()
+    });
+    loop {
+        let mut flight: Both<(Vec<usize>, Vec<(UidScope, UidSet)>)> = Both::default();
+        for side in Side::BOTH {
+            let mut left = u64::from(ASKED_AT_ONCE);
+            while let Some((at, question)) = parts[side].next_if(|(_, (_, part))| part.len() <= left) {
+                left -= question.1.len();
+                flight[side].0.push(at);
+                flight[side].1.push(question);
+            }
+        }
+        let (places, questions) =
+            (flight.as_ref().map(|flight| &flight.0), flight.as_ref().map(|flight| flight.1.clone()));
+        if questions.local.is_empty() && questions.remote.is_empty() {
+            return Ok(prints);
+        }
+        let answers = run.fingerprints_each(&questions).await?;
+        for (side, answers) in [(Side::Local, answers.local), (Side::Remote, answers.remote)] {
+            for (at, answer) in places[side].iter().zip(answers) {
+                match (&mut prints[side][*at], answer) {
+                    (Ok(prints), Ok(more)) => prints.extend(more),
+                    (known, Err(error)) => *known = Err(error),
+                    (Err(_), Ok(_)) => {}
+                }
+            }
+        }
     }
+}
+
+/// Who these messages are.
+async fn fingerprints(run: &mut Run<'_>, found: &Found<'_>, side: Side, uids: &UidSet) -> Result<Prints<Uid>, Trip> {
+    let Some(scope) = &found.scopes[side] else { return Ok(Prints::default()) };
+    let mut prints = Prints::with_capacity(usize::try_from(uids.len()).unwrap_or(0));
+    for part in uids.parts(ASKED_AT_ONCE) {
+        match run.stores[side].fingerprints(scope, &part).await {
+            Ok(found) => prints.extend(found.into_iter().filter(|(uid, _)| part.contains(*uid))),
+            Err(error) => return Err(run.trip(side, found.name, error)),
+        }
+    }
+    Ok(prints)
 }
 
 /// Which of these are equal but for what servers are known to rewrite.
@@ -289,19 +370,22 @@ pub(super) async fn same_contents(
     found: &Found<'_>,
     doubtful: &[Both<Uid>],
 ) -> Result<BTreeSet<Both<Uid>>, Trip> {
-    if doubtful.is_empty() {
-        return Ok(BTreeSet::new());
+    /// So many are compared at once.
+    const AT_ONCE: usize = 1024;
+    let mut equal = BTreeSet::new();
+    for doubtful in doubtful.chunks(AT_ONCE) {
+        let mut digests: Both<BTreeMap<Uid, Digests>> = Both::default();
+        for side in Side::BOTH {
+            let uids: UidSet = doubtful.iter().map(|uids| uids[side]).collect();
+            digests[side] = digests_of(run, found, side, &uids).await?;
+        }
+        let same = |uids: &&Both<Uid>| {
+            let of = |side: Side| digests[side].get(&uids[side]).map(|digests| digests.whole);
+            of(Side::Local).is_some() && of(Side::Local) == of(Side::Remote)
+        };
+        equal.extend(doubtful.iter().filter(same));
     }
-    let mut digests: Both<BTreeMap<Uid, Digests>> = Both::default();
-    for side in Side::BOTH {
-        let uids: UidSet = doubtful.iter().map(|uids| uids[side]).collect();
-        digests[side] = digests_of(run, found, side, &uids).await?;
-    }
-    let same = |uids: &Both<Uid>| {
-        let of = |side: Side| digests[side].get(&uids[side]).map(|digests| digests.whole);
-        of(Side::Local).is_some() && of(Side::Local) == of(Side::Remote)
-    };
-    Ok(doubtful.iter().filter(|uids| same(uids)).copied().collect())
+    Ok(equal)
 }
 
 /// What is in these messages; nothing of those that are gone.

@@ -291,7 +291,13 @@ pub(super) async fn holds_nothing_new(run: &mut Run<'_>, deletion: &Deletion) ->
     let wanted = [Wanted { name: deletion.at.clone(), since: Some(checkpoint) }];
     let observed = run.stores[side].observe(&wanted).await.map_err(|error| Halt::Side(side, error))?;
     let Some(Ok(seen)) = observed.into_iter().next() else { return Ok(false) };
-    let paired = run.state.paired_uids(row.key, side)?;
+    // Of a mailbox that was deleted while it was changed, only what has changed is read.
+    let paired = match seen.spoken_of() {
+        Some(spoken_of) => {
+            run.state.pairs_touching(row.key, side, &spoken_of)?.values().map(|pair| pair.uids[side]).collect()
+        }
+        None => run.state.paired_uids(row.key, side)?,
+    };
     Ok(seen.status.uid_validity == checkpoint.uid_validity
         && seen.status.uid_next >= checkpoint.uid_next
         && exists_equation_holds(&paired, &seen, row.held(side))

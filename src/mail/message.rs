@@ -6,28 +6,39 @@ use sha2::{Digest, Sha256};
 
 /// When a message was received (INTERNALDATE, RFC 9051 §2.3.3): an instant, and the zone it was written in.
 /// Two of them are equal when the instants are; servers answer in zones of their own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct InternalDate {
-    /// Seconds since 1970-01-01 00:00 UTC; years 0 … 9999.
-    instant: i64,
-    /// Minutes east of UTC, -1439 … 1439.
-    zone: i16,
+    /// Seconds since 1970-01-01 00:00 UTC, years 0 … 9999, and in the low bits the minutes east of UTC, -1439 … 1439, above
+    /// the lowest that fit: there may be a million of these in memory.
+    packed: i64,
 }
 
 impl InternalDate {
     /// The first second of 1970, before which some servers know no date.
-    pub const EPOCH: InternalDate = InternalDate { instant: 0, zone: 0 };
+    pub const EPOCH: InternalDate = InternalDate::packed(0, 0);
+
+    const ZONE_BITS: u32 = 12;
+    const ZONE_0: i64 = 1 << (InternalDate::ZONE_BITS - 1);
+
+    const fn packed(instant: i64, zone: i64) -> InternalDate {
+        InternalDate { packed: instant << InternalDate::ZONE_BITS | (zone + InternalDate::ZONE_0) }
+    }
+
+    /// Minutes east of UTC.
+    fn zone(self) -> i64 {
+        (self.packed & ((1 << InternalDate::ZONE_BITS) - 1)) - InternalDate::ZONE_0
+    }
 
     /// The date at `instant` seconds since 1970, written in UTC. `None` outside of the years 0 … 9999.
     pub fn from_unix(instant: i64) -> Option<InternalDate> {
         const YEAR_0: i64 = -62_167_219_200;
         const YEAR_10000: i64 = 253_402_300_800;
-        (YEAR_0..YEAR_10000).contains(&instant).then_some(InternalDate { instant, zone: 0 })
+        (YEAR_0..YEAR_10000).contains(&instant).then(|| InternalDate::packed(instant, 0))
     }
 
     /// Seconds since 1970-01-01 00:00 UTC.
     pub fn unix(self) -> i64 {
-        self.instant
+        self.packed >> InternalDate::ZONE_BITS
     }
 
     /// Reads a `date-time` without its quotes: `17-Jul-1996 02:44:25 -0700` (RFC 9051 §9; a day below ten may be
@@ -56,7 +67,7 @@ impl InternalDate {
         // A leap second is written as 60; it is the instant after 59.
         let seconds = number(hour, 0..=23)? * 3600 + number(minute, 0..=59)? * 60 + number(second, 0..=60)?;
         let date = InternalDate::from_unix(days * 86400 + seconds - zone * 60)?;
-        Some(InternalDate { zone: zone as i16, ..date })
+        Some(InternalDate::packed(date.unix(), zone))
     }
 }
 
@@ -91,7 +102,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 impl PartialEq for InternalDate {
     fn eq(&self, other: &InternalDate) -> bool {
-        self.instant == other.instant
+        self.unix() == other.unix()
     }
 }
 
@@ -105,27 +116,34 @@ impl PartialOrd for InternalDate {
 
 impl Ord for InternalDate {
     fn cmp(&self, other: &InternalDate) -> std::cmp::Ordering {
-        self.instant.cmp(&other.instant)
+        self.unix().cmp(&other.unix())
     }
 }
 
 /// The `date-time` of APPEND without its quotes, in the zone it was read in.
 impl fmt::Display for InternalDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let local = self.instant + i64::from(self.zone) * 60;
+        let zone = self.zone();
+        let local = self.unix() + zone * 60;
         let (year, month, day) = civil_from_days(local.div_euclid(86400));
         let seconds = local.rem_euclid(86400);
         let month = MONTHS.get(month as usize - 1).copied().unwrap_or("Jan");
-        let sign = if self.zone < 0 { '-' } else { '+' };
+        let sign = if zone < 0 { '-' } else { '+' };
         write!(
             f,
             "{day:02}-{month}-{year:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
             seconds / 3600,
             seconds / 60 % 60,
             seconds % 60,
-            self.zone.abs() / 60,
-            self.zone.abs() % 60
+            zone.abs() / 60,
+            zone.abs() % 60
         )
+    }
+}
+
+impl fmt::Debug for InternalDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -160,6 +160,28 @@ impl UidSet {
         UidSet(&self.0 - &other.0)
     }
 
+    /// Cuts the set, in order, into sets of so many members, and a last one of the rest.
+    pub fn parts(&self, members: u32) -> impl Iterator<Item = UidSet> + '_ {
+        let mut ranges = self.ranges();
+        let mut open: Option<RangeInclusive<u32>> = None;
+        std::iter::from_fn(move || {
+            let mut part = RoaringBitmap::new();
+            while let Some(range) = open.take().or_else(|| ranges.next().map(|it| it.start().get()..=it.end().get())) {
+                // What is taken of a range is no more than there is room for, so that it is less than 2^32.
+                let room = members.max(1) - u32::try_from(part.len()).unwrap_or(u32::MAX);
+                let last = range.start().saturating_add(room - 1).min(*range.end());
+                part.insert_range(*range.start()..=last);
+                if last < *range.end() {
+                    open = Some(last + 1..=*range.end());
+                }
+                if part.len() >= u64::from(members) {
+                    break;
+                }
+            }
+            Some(UidSet(part)).filter(|part| !part.is_empty())
+        })
+    }
+
     /// Cuts the set, in order, into sets whose wire form is at most `octets` long (RFC 7162 §4 asks clients to keep
     /// command lines near 8192 octets). A single run longer than that stands alone.
     pub fn split(&self, octets: usize) -> Vec<UidSet> {
@@ -260,6 +282,21 @@ mod tests {
         assert!(pieces.iter().all(|piece| piece.to_string().len() <= 100));
         let again: Vec<Uid> = pieces.iter().flat_map(|piece| piece.iter().collect::<Vec<_>>()).collect();
         assert_eq!(again, holes.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn parts_keep_every_member_in_order() {
+        let some = set(&[(1, 3), (7, 7), (10, 15), (u32::MAX - 2, u32::MAX)]);
+        let parts = |members| some.parts(members).map(|part| part.to_string()).collect::<Vec<_>>();
+        assert_eq!(parts(4), ["1:3,7", "10:13", "14:15,4294967293:4294967294", "4294967295"]);
+        assert_eq!(parts(13), [some.to_string()]);
+        assert_eq!(parts(u32::MAX), [some.to_string()]);
+        assert_eq!(parts(1).len(), 13);
+        assert_eq!(UidSet::new().parts(4).count(), 0);
+        assert_eq!(
+            set(&[(1, u32::MAX)]).parts(1 << 31).map(|part| part.len()).collect::<Vec<_>>(),
+            [1 << 31, (1 << 31) - 1]
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use messages::{MailboxPlan, Reflag, View, plan_mailbox};
 pub use moves::{Move, find_moves};
 pub use names::{NameConflict, NameMap, Rename};
 pub use pairing::{
-    Likeness, Rediscovered, Text, contested, find_landed, find_rewritten, match_texts, match_wholes, pair_up,
+    Likeness, Prints, Rediscovered, Text, contested, find_landed, find_rewritten, match_texts, match_wholes, pair_up,
     rediscover,
 };
 pub use policy::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, Policy, Selection, Writing};

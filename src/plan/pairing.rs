@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mail::{Both, Fingerprint, HeaderDigest, InternalDate, Side, Uid};
 
-use super::{Intent, IntentId, Pair, PairId};
+use super::{Intent, IntentId, PairId};
 
 /// What fingerprints say about two sets of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,52 +16,156 @@ pub struct Likeness<A: Ord, B: Ord> {
     pub doubtful: Vec<(A, B)>,
 }
 
+/// Who many messages are: 36 octets each and what they are called by, lowest first. A mailbox may hold a million of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prints<K>(Vec<(K, Fingerprint)>);
+
+impl<K: Ord + Copy> Prints<K> {
+    /// Nobody, with room for so many.
+    pub fn with_capacity(messages: usize) -> Prints<K> {
+        Prints(Vec::with_capacity(messages))
+    }
+
+    /// How many messages there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Who this message is.
+    pub fn get(&self, key: K) -> Option<&Fingerprint> {
+        let at = self.0.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        self.0.get(at).map(|(_, print)| print)
+    }
+
+    /// The messages, lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &Fingerprint)> + '_ {
+        self.0.iter().map(|(key, print)| (*key, print))
+    }
+
+    /// Puts messages in their places, of which so many at the beginning are in theirs.
+    fn put_in_order(&mut self, known: usize) {
+        if self.0[known.saturating_sub(1)..].is_sorted_by(|(one, _), (next, _)| one < next) {
+            return;
+        }
+        self.0.sort_by_key(|(key, _)| *key);
+        self.0.dedup_by(|next, kept| {
+            let again = next.0 == kept.0;
+            if again {
+                *kept = *next;
+            }
+            again
+        });
+    }
+
+    /// Takes out the messages that are wanted elsewhere.
+    pub fn take_out(&mut self, mut wanted: impl FnMut(K) -> bool) -> Prints<K> {
+        Prints(self.0.extract_if(.., |(key, _)| wanted(*key)).collect())
+    }
+
+    /// Lets go of every message of which `keep` does not say yes, and of their room.
+    pub fn retain(&mut self, mut keep: impl FnMut(K) -> bool) {
+        self.0.retain(|(key, _)| keep(*key));
+        self.0.shrink_to_fit();
+    }
+}
+
+impl<K> Default for Prints<K> {
+    fn default() -> Prints<K> {
+        Prints(Vec::new())
+    }
+}
+
+/// Messages may come in any order; of one that comes more than once, what was said last counts.
+impl<K: Ord + Copy> Extend<(K, Fingerprint)> for Prints<K> {
+    fn extend<I: IntoIterator<Item = (K, Fingerprint)>>(&mut self, messages: I) {
+        let known = self.0.len();
+        self.0.extend(messages);
+        self.put_in_order(known);
+    }
+}
+
+impl<K: Ord + Copy> From<Vec<(K, Fingerprint)>> for Prints<K> {
+    fn from(messages: Vec<(K, Fingerprint)>) -> Prints<K> {
+        let mut prints = Prints(messages);
+        prints.put_in_order(0);
+        prints
+    }
+}
+
+impl<K: Ord + Copy> FromIterator<(K, Fingerprint)> for Prints<K> {
+    fn from_iter<I: IntoIterator<Item = (K, Fingerprint)>>(messages: I) -> Prints<K> {
+        Vec::from_iter(messages).into()
+    }
+}
+
 /// Pairs equal messages. Fingerprints are taken as multisets: of three equal messages here and two there, two are
 /// paired, in ascending order, for equal messages are interchangeable.
-pub fn pair_up<A: Ord + Copy, B: Ord + Copy>(
-    ours: &BTreeMap<A, Fingerprint>,
-    theirs: &BTreeMap<B, Fingerprint>,
-) -> Likeness<A, B> {
-    let mut ours: BTreeMap<A, Fingerprint> = ours.clone();
-    let mut theirs: BTreeMap<B, Fingerprint> = theirs.clone();
+pub fn pair_up<A: Ord + Copy, B: Ord + Copy>(ours: &Prints<A>, theirs: &Prints<B>) -> Likeness<A, B> {
+    let mut left = Both { local: all(ours.len()), remote: all(theirs.len()) };
     let nothing_to_go_by = HeaderDigest::of(b"");
-    let mut likeness = Likeness { certain: vec![], doubtful: vec![] };
-    for (our, their) in pair_by(&mut ours, &mut theirs, |print| *print) {
-        match our.1.header == nothing_to_go_by {
+    let print = |side: Side, at: &u32| match side {
+        Side::Local => &ours.0[*at as usize].1,
+        Side::Remote => &theirs.0[*at as usize].1,
+    };
+    let named = |(our, their): (u32, u32)| (ours.0[our as usize].0, theirs.0[their as usize].0);
+    let equal = pair_by(&mut left, |side, at| *print(side, at));
+    let mut likeness = Likeness { certain: Vec::with_capacity(equal.len()), doubtful: vec![] };
+    for found in equal {
+        match print(Side::Local, &found.0).header == nothing_to_go_by {
             // Neither a date nor a subject nor a sender: size and day alone do not make two messages one.
-            true => likeness.doubtful.push((our.0, their)),
-            false => likeness.certain.push((our.0, their)),
+            true => likeness.doubtful.push(named(found)),
+            false => likeness.certain.push(named(found)),
         }
     }
     let same_date = |print: &Fingerprint| (print.header, Some(print.internal_date), None);
     let same_size = |print: &Fingerprint| (print.header, None::<InternalDate>, Some(print.size));
     for key in [&same_date as &dyn Fn(&Fingerprint) -> _, &same_size] {
-        let found = pair_by(&mut ours, &mut theirs, key);
-        likeness.doubtful.extend(found.into_iter().map(|((our, _), their)| (our, their)));
+        let found = pair_by(&mut left, |side, at| key(print(side, at)));
+        likeness.doubtful.extend(found.into_iter().map(named));
     }
     likeness
 }
 
-/// Takes out of both maps, in ascending order, what agrees in `key`.
-fn pair_by<A: Ord + Copy, B: Ord + Copy, V: Copy, K: Ord>(
-    ours: &mut BTreeMap<A, V>,
-    theirs: &mut BTreeMap<B, V>,
-    key: impl Fn(&V) -> K,
-) -> Vec<((A, V), B)> {
-    let mut waiting: BTreeMap<K, Vec<B>> = BTreeMap::new();
-    for (their, print) in theirs.iter().rev() {
-        waiting.entry(key(print)).or_default().push(*their);
+/// Every place in a list.
+fn all(len: usize) -> Vec<u32> {
+    (0..u32::try_from(len).expect("messages of a mailbox are counted in 32 bits")).collect()
+}
+
+/// Takes what agrees in `key` out of both lists: the first of each with the first of the other, and so on. In the order
+/// of the local one.
+fn pair_by<K: Ord>(left: &mut Both<Vec<u32>>, key: impl Fn(Side, &u32) -> K) -> Vec<(u32, u32)> {
+    for side in Side::BOTH {
+        left[side].sort_unstable_by(|a, b| key(side, a).cmp(&key(side, b)).then(a.cmp(b)));
     }
-    let mut found = Vec::new();
-    for (our, print) in ours.iter() {
-        if let Some(their) = waiting.get_mut(&key(print)).and_then(Vec::pop) {
-            found.push(((*our, *print), their));
+    let mut found = Vec::with_capacity(left.local.len().min(left.remote.len()));
+    let (mut kept, mut next) = (0, 0);
+    let Both { local, remote } = left;
+    // What stays of either list is moved to its beginning.
+    let mut stays = 0;
+    for at in 0..local.len() {
+        while next < remote.len() && key(Side::Remote, &remote[next]) < key(Side::Local, &local[at]) {
+            remote[kept] = remote[next];
+            (kept, next) = (kept + 1, next + 1);
+        }
+        match next < remote.len() && key(Side::Remote, &remote[next]) == key(Side::Local, &local[at]) {
+            true => {
+                found.push((local[at], remote[next]));
+                next += 1;
+            }
+            false => {
+                local[stays] = local[at];
+                stays += 1;
+            }
         }
     }
-    for ((our, _), their) in &found {
-        ours.remove(our);
-        theirs.remove(their);
-    }
+    local.truncate(stays);
+    remote.drain(kept..next);
+    found.sort_unstable();
     found
 }
 
@@ -76,12 +180,12 @@ pub fn find_landed(
     let floors: BTreeSet<Uid> = intents.values().map(|intent| intent.floor).collect();
     // Intents of one floor stand or fall together; the highest floor has the fewest candidates, so it chooses first.
     for floor in floors.into_iter().rev() {
-        let ours: BTreeMap<IntentId, Fingerprint> = intents
+        let ours = intents
             .iter()
             .filter(|(_, intent)| intent.floor == floor)
             .map(|(id, intent)| (*id, intent.fingerprint))
             .collect();
-        let theirs: BTreeMap<Uid, Fingerprint> = left.range(floor..).map(|(uid, print)| (*uid, *print)).collect();
+        let theirs = left.range(floor..).map(|(uid, print)| (*uid, *print)).collect();
         let found = pair_up(&ours, &theirs);
         for (_, uid) in found.certain.iter().chain(&found.doubtful) {
             left.remove(uid);
@@ -166,8 +270,12 @@ pub fn match_wholes<A: Ord + Copy, B: Ord + Copy>(
     ours: &BTreeMap<A, [u8; 32]>,
     theirs: &BTreeMap<B, [u8; 32]>,
 ) -> Vec<(A, B)> {
-    let found = pair_by(&mut ours.clone(), &mut theirs.clone(), |digest| *digest);
-    found.into_iter().map(|((our, _), their)| (our, their)).collect()
+    let mut waiting: BTreeMap<[u8; 32], Vec<B>> = BTreeMap::new();
+    for (their, digest) in theirs.iter().rev() {
+        waiting.entry(*digest).or_default().push(*their);
+    }
+    let mut alike = |digest| waiting.get_mut(digest).and_then(Vec::pop);
+    ours.iter().filter_map(|(our, digest)| Some((*our, alike(digest)?))).collect()
 }
 
 /// Finds, for appends that the target has said it took, messages with the same text below another header, in ascending
@@ -187,34 +295,40 @@ pub fn match_texts<A: Ord + Copy, B: Ord + Copy>(ours: &BTreeMap<A, Text>, their
     found
 }
 
-/// Where the messages of remembered pairs are found again on sides whose UIDs have lost their meaning.
+/// Where the messages of remembered pairs are found again on sides whose UIDs have lost their meaning. In ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rediscovered {
     /// Pairs that stand, with their UIDs of now on every side.
-    pub kept: BTreeMap<PairId, Both<Uid>>,
-    /// Pairs of which a side does not hold the message any more, as far as can be told.
-    pub dissolved: BTreeSet<PairId>,
+    pub kept: Vec<(PairId, Both<Uid>)>,
+    /// Pairs of which a side does not hold the message any more, as far as can be told, with the UIDs that they had.
+    pub dissolved: Vec<(PairId, Both<Uid>)>,
 }
 
-/// Finds pairs again by their remembered fingerprints. `found` holds, for each side whose UIDs are void, what every
-/// message of it is; `None` for a side whose UIDs still hold.
-pub fn rediscover(pairs: &BTreeMap<PairId, Pair>, found: Both<Option<&BTreeMap<Uid, Fingerprint>>>) -> Rediscovered {
-    let prints: BTreeMap<PairId, Fingerprint> = pairs.iter().map(|(id, pair)| (*id, pair.fingerprint)).collect();
-    let places: Both<Option<BTreeMap<PairId, Uid>>> =
-        found.map(|found| found.map(|found| pair_up(&prints, found).certain.into_iter().collect()));
-    let mut rediscovered = Rediscovered::default();
-    for (id, pair) in pairs {
-        let place = |side| match &places[side] {
-            None => Some(pair.uids[side]),
-            Some(places) => places.get(id).copied(),
+impl Rediscovered {
+    /// The UIDs of now of a pair that stands.
+    pub fn place_of(&self, id: PairId) -> Option<Both<Uid>> {
+        let at = self.kept.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.kept.get(at).map(|(_, uids)| *uids)
+    }
+}
+
+/// Finds pairs, which are given with the UIDs that they had, again by their remembered fingerprints. `found` holds, for
+/// each side whose UIDs are void, who every message of it is; `None` for a side whose UIDs still hold.
+pub fn rediscover(pairs: &Prints<(PairId, Both<Uid>)>, found: Both<Option<&Prints<Uid>>>) -> Rediscovered {
+    let places = found.map(|found| found.map(|found| pair_up(pairs, found).certain));
+    let mut rediscovered = Rediscovered { kept: Vec::with_capacity(pairs.len()), dissolved: Vec::new() };
+    for (pair, _) in pairs.iter() {
+        let (id, uids) = pair;
+        let place = |side: Side| match &places[side] {
+            None => Some(uids[side]),
+            Some(places) => {
+                let at = places.binary_search_by_key(&pair, |(pair, _)| *pair).ok()?;
+                places.get(at).map(|(_, uid)| *uid)
+            }
         };
         match (place(Side::Local), place(Side::Remote)) {
-            (Some(local), Some(remote)) => {
-                rediscovered.kept.insert(*id, Both { local, remote });
-            }
-            _ => {
-                rediscovered.dissolved.insert(*id);
-            }
+            (Some(local), Some(remote)) => rediscovered.kept.push((id, Both { local, remote })),
+            _ => rediscovered.dissolved.push((id, uids)),
         }
     }
     rediscovered
@@ -222,6 +336,8 @@ pub fn rediscover(pairs: &BTreeMap<PairId, Pair>, found: Both<Option<&BTreeMap<U
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::mail::{FlagSet, UidValidity};
     use crate::plan::Answer;
@@ -235,7 +351,7 @@ mod tests {
         Uid::new(number).unwrap()
     }
 
-    fn side(prints: &[(u32, Fingerprint)]) -> BTreeMap<Uid, Fingerprint> {
+    fn side<T: FromIterator<(Uid, Fingerprint)>>(prints: &[(u32, Fingerprint)]) -> T {
         prints.iter().map(|(number, print)| (uid(*number), *print)).collect()
     }
 
@@ -373,17 +489,75 @@ mod tests {
 
     #[test]
     fn pairs_are_found_again_on_the_side_whose_uids_are_void() {
-        let pair = |local, remote, print| Pair {
-            uids: Both { local: uid(local), remote: uid(remote) },
-            flags: FlagSet::new(),
-            fingerprint: print,
-        };
+        let pair = |id, local, remote, print| ((PairId(id), Both { local: uid(local), remote: uid(remote) }), print);
         let (a, b) = (print(1, 1, "a"), print(1, 1, "b"));
-        let pairs =
-            BTreeMap::from([(PairId(1), pair(1, 11, a)), (PairId(2), pair(2, 12, b)), (PairId(3), pair(3, 13, a))]);
+        let pairs = [pair(1, 1, 11, a), pair(2, 2, 12, b), pair(3, 3, 13, a)].into_iter().collect();
         let remote = side(&[(101, a), (102, print(9, 9, "c"))]);
         let found = rediscover(&pairs, Both { local: None, remote: Some(&remote) });
-        assert_eq!(found.kept, BTreeMap::from([(PairId(1), Both { local: uid(1), remote: uid(101) })]));
-        assert_eq!(found.dissolved, BTreeSet::from([PairId(2), PairId(3)]));
+        assert_eq!(found.kept, [(PairId(1), Both { local: uid(1), remote: uid(101) })]);
+        let gone = |number| (PairId(number), Both { local: uid(number as u32), remote: uid(10 + number as u32) });
+        assert_eq!(found.dissolved, [gone(2), gone(3)]);
+    }
+
+    /// What [`pair_up`] answers, in few words.
+    fn plainly(ours: &Prints<Uid>, theirs: &Prints<Uid>) -> Likeness<Uid, Uid> {
+        let bare = HeaderDigest::of(b"");
+        let mut likeness = Likeness { certain: vec![], doubtful: vec![] };
+        let (mut ours, mut theirs) = (ours.0.clone(), theirs.0.clone());
+        for round in 0..3 {
+            let alike = |a: &Fingerprint, b: &Fingerprint| match round {
+                0 => a == b,
+                1 => a.header == b.header && a.internal_date == b.internal_date,
+                _ => a.header == b.header && a.size == b.size,
+            };
+            ours.retain(|(our, print)| {
+                let Some(at) = theirs.iter().position(|(_, other)| alike(print, other)) else { return true };
+                let row = (*our, theirs.remove(at).0);
+                match round == 0 && print.header != bare {
+                    true => likeness.certain.push(row),
+                    false => likeness.doubtful.push(row),
+                }
+                false
+            });
+        }
+        likeness
+    }
+
+    fn some() -> impl Strategy<Value = Prints<Uid>> {
+        let header =
+            prop_oneof![Just(HeaderDigest::of(b"")), (0..3u8).prop_map(|it| HeaderDigest::from_bytes([it; 16]))];
+        let message = (1..40u32, 0..3u64, 0..3i64, header);
+        prop::collection::vec(message, 0..30).prop_map(|messages| {
+            let row = |(at, size, date, header)| {
+                (uid(at), Fingerprint { size, internal_date: InternalDate::from_unix(date).unwrap(), header })
+            };
+            messages.into_iter().map(row).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn equal_messages_are_found_as_if_each_was_compared_with_each(ours in some(), theirs in some()) {
+            prop_assert_eq!(pair_up(&ours, &theirs), plainly(&ours, &theirs));
+        }
+
+        #[test]
+        fn prints_are_a_map(rows in prop::collection::vec((1..40u32, 0..9u64), 0..60), cut in 0..60usize, asked in 1..40u32) {
+            let rows: Vec<_> = rows.into_iter().map(|(at, size)| (uid(at), print(size, 0, ""))).collect();
+            let (first, second) = rows.split_at(cut.min(rows.len()));
+            let mut prints: Prints<Uid> = first.iter().copied().collect();
+            prints.extend(second.iter().copied());
+            let mut map: BTreeMap<Uid, Fingerprint> = rows.iter().copied().collect();
+            prop_assert!(prints.iter().eq(map.iter().map(|(uid, print)| (*uid, print))));
+            prop_assert_eq!((prints.get(uid(asked)), prints.len()), (map.get(&uid(asked)), map.len()));
+            let odd: Prints<Uid> = prints.take_out(|it| it.get() % 2 == 1);
+            prop_assert!(odd.iter().eq(map.extract_if(.., |it, _| it.get() % 2 == 1).collect::<Vec<_>>().iter().map(|(uid, print)| (*uid, print))));
+            prints.retain(|it| it > uid(asked));
+            map.retain(|it, _| *it > uid(asked));
+            prop_assert!(prints.iter().eq(map.iter().map(|(uid, print)| (*uid, print))));
+            prop_assert_eq!(prints.is_empty(), map.is_empty());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Changes what is remembered. What belongs together is one [`Change`] and is kept or dropped as a whole.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Params;
@@ -94,9 +95,33 @@ impl Change<'_> {
     }
 
     /// Gives many pairs of a mailbox other UIDs on one side at once, as a new UIDVALIDITY needs. The new UIDs may be
-    /// those that other pairs of `uids` had before. The pairs keep their keys: they are all taken out and put back,
-    /// so that no UID is held twice at any step.
-    pub fn set_uids(&self, mailbox: MailboxKey, side: Side, uids: &BTreeMap<PairId, Uid>) -> Result<(), Error> {
+    /// those that other pairs of `uids` had before. The pairs keep their keys.
+    pub fn set_uids(&self, mailbox: MailboxKey, side: Side, uids: &[(PairId, Uid)]) -> Result<(), Error> {
+        /// How often it is looked whether a UID is free by now.
+        const PASSES: usize = 4;
+        let sql = match side {
+            Side::Local => "UPDATE OR IGNORE pair SET local_uid = ?3 WHERE id = ?1 AND mailbox = ?2",
+            Side::Remote => "UPDATE OR IGNORE pair SET remote_uid = ?3 WHERE id = ?1 AND mailbox = ?2",
+        };
+        // Messages that are counted anew mostly keep their order, and then each gets a UID that is free already if one
+        // begins at the right end.
+        let mut waiting = Cow::Borrowed(uids);
+        for _ in 0..PASSES {
+            let mut still = Vec::new();
+            for (id, uid) in waiting.iter() {
+                if self.transaction.change(sql, (*id, mailbox, *uid))? == 0 {
+                    still.push((*id, *uid));
+                }
+            }
+            still.reverse();
+            waiting = Cow::Owned(still);
+        }
+        self.exchange_uids(mailbox, side, &waiting)
+    }
+
+    /// The same for pairs that wait for each other's UIDs: they are all taken out and put back, so that no UID is held
+    /// twice at any step.
+    fn exchange_uids(&self, mailbox: MailboxKey, side: Side, uids: &[(PairId, Uid)]) -> Result<(), Error> {
         let mut moved = Vec::with_capacity(uids.len());
         for (id, uid) in uids {
             let (_, mut pair) = self.pair(mailbox, *id)?;
@@ -329,14 +354,14 @@ mod tests {
         let internal_date = InternalDate::from_unix(0).unwrap();
         let fingerprint = Fingerprint { size: 1, internal_date, header: HeaderDigest::of(b"") };
         // Every UID goes to the next pair, the last one to the first.
-        let circle = |state: &State, key, side| -> BTreeMap<PairId, Uid> {
+        let circle = |state: &State, key, side| -> Vec<(PairId, Uid)> {
             let pairs = state.pairs(key).unwrap();
             let uids: Vec<Uid> = pairs.values().map(|pair| pair.uids[side]).collect();
             pairs.into_keys().zip(uids.into_iter().cycle().skip(1)).collect()
         };
         let moved = match step {
             Step::MovePairs(key, side) => circle(state, MailboxKey(*key), *side),
-            _ => BTreeMap::new(),
+            _ => Vec::new(),
         };
         state.commit(|change| match *step {
             Step::AddMailbox(letter) => {

@@ -245,7 +245,7 @@ impl State {
         Ok(last)
     }
 
-    /// How many rows reading has stepped through since the state was opened; changes are not counted.
+    /// How many rows reading has stepped through since the state was opened, and changes on their way to what they change.
     pub fn rows_read(&self) -> u64 {
         self.database.rows_read()
     }

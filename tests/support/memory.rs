@@ -165,6 +165,9 @@ impl Mailbox {
 
     /// What it makes of flags that it is to keep.
     fn kept(&self, flags: &FlagSet) -> FlagSet {
+        if self.oddities.is_empty() {
+            return flags.clone();
+        }
         let mut keywords: FlagSet =
             self.messages.values().flat_map(|held| held.flags.iter()).filter(is_keyword).collect();
         let mut kept = FlagSet::new();
@@ -206,8 +209,8 @@ impl Mailbox {
             Some(rewriting) => (rewriting.of(&octets), InternalDate::from_unix(internal_date.unix() + 3600).unwrap()),
             None => (octets, internal_date),
         };
-        let equal = self.messages.iter().find(|(_, held)| held.octets == octets);
-        let same = equal.filter(|_| self.is(&Oddity::Merges)).map(|(uid, held)| (*uid, held.flags.clone()));
+        let equal = |(uid, held): (&Uid, &Held)| (held.octets == octets).then(|| (*uid, held.flags.clone()));
+        let same = self.is(&Oddity::Merges).then(|| self.messages.iter().find_map(equal)).flatten();
         let (uid, flags) = match same {
             _ if self.is(&Oddity::Discards) => return Appended::Somewhere,
             Some(same) => same,
@@ -532,7 +535,9 @@ impl Store for MemoryStore {
             header: HeaderDigest::of(&held.octets),
         };
         let held = &mailbox(&mut server, scope)?.messages;
-        Ok(held.iter().filter(|(uid, _)| uids.contains(**uid)).map(|(uid, held)| (*uid, print(held))).collect())
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(BTreeMap::new()) };
+        let asked = held.range(first..=last).filter(|(uid, _)| uids.contains(**uid));
+        Ok(asked.map(|(uid, held)| (*uid, print(held))).collect())
     }
 
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
