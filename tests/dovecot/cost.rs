@@ -213,8 +213,9 @@ fn new_mail_in_many_mailboxes_takes_as_many_turns_as_in_one() {
             put_into_each(&bed, from, mailboxes, "", number);
             let cost = cost_of_copying(&bed, from, mailboxes);
             assert_eq!((cost[from].turns, cost[from.other()].turns), (TURNS + 3, TURNS + 2), "from {from}");
-            // What we have appended ourselves comes back once, and asks for nothing.
-            bed.settle();
+            // What we have appended ourselves comes back once, in the one turn of a look, and asks for nothing.
+            let echo = cost_of_copying(&bed, from, 0);
+            assert_eq!((echo.local.turns, echo.remote.turns), (TURNS + 1, TURNS + 1), "behind a run from {from}");
             bed.check_quiet();
             cost
         };

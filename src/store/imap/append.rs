@@ -189,6 +189,10 @@ impl ImapStore {
     /// Sends a batch.
     async fn depart(&mut self, Batch { number, parts }: Batch, road: &mut Road) -> Result<(), Error> {
         self.appended |= self.profile.method != Method::Qresync;
+        if self.connection.is_asked_to_wait() {
+            self.settle_all(road).await?;
+            self.connection.rest().await;
+        }
         road.batches.push_back(Open { number, parts: Vec::new(), unanswered: 0 });
         for (part, (scope, messages)) in parts.into_iter().enumerate() {
             let (wire, limit) = match self.wire(&scope.name) {
