@@ -299,12 +299,12 @@ async fn a_connection_that_is_refused_is_not_missed_and_not_asked_for_again() {
         let site = Site::open(CAPABILITIES, others).await;
         let mut store = site.connect(4).await;
         let scope = inbox(&mut store).await;
-        let heard = append(&mut store, &scope, 0..40).await;
+        let heard = append(&mut store, &scope, 0..20).await;
         all_arrived(&site, &heard);
         assert_eq!(site.connections(), 2, "{others:?}");
-        append(&mut store, &scope, 40..80).await;
+        append(&mut store, &scope, 20..40).await;
         assert_eq!(site.connections(), 2, "{others:?}: it is remembered");
-        assert_eq!(site.held().len() as u64, 80 * MESSAGES);
+        assert_eq!(site.held().len() as u64, 40 * MESSAGES);
         assert_eq!(site.asked.load(Ordering::SeqCst), 1);
     }
 }
@@ -315,7 +315,7 @@ async fn what_was_on_its_way_over_a_connection_that_is_lost_is_left_open_and_nev
         let site = Site::open(CAPABILITIES, Others::Cut(octets)).await;
         let mut store = site.connect(2).await;
         let scope = inbox(&mut store).await;
-        let heard = append(&mut store, &scope, 0..48).await;
+        let heard = append(&mut store, &scope, 0..32).await;
         let mut open = 0;
         for (number, answer) in &heard {
             let held = site.held();
@@ -332,7 +332,7 @@ async fn what_was_on_its_way_over_a_connection_that_is_lost_is_left_open_and_nev
         }
         assert!((1..=6).contains(&open), "{octets}: {open} batches are open");
         assert_eq!(site.connections(), 2);
-        append(&mut store, &scope, 48..80).await;
+        append(&mut store, &scope, 32..48).await;
         assert_eq!(site.connections(), 2, "there is no other in that run");
     }
 }

@@ -26,7 +26,7 @@ fn filled(messages: u64, local: Options) -> Bed {
     }
     drop(client);
     // A server that is slower than we are, however slow we are.
-    bed.proxies[Local].pace(Duration::from_millis(20));
+    bed.proxies[Local].pace(Duration::from_millis(40));
     bed
 }
 
@@ -43,15 +43,18 @@ fn a_small_copy_uses_one_connection() {
     assert_eq!(connections(&bed), (1, 1));
 }
 
+/// How many of four help depends on how fast we are; `tests/connections.rs` has the exact numbers.
 #[test]
-fn a_large_copy_uses_as_many_connections_as_it_may() {
-    for most in [1, 2, USUAL] {
+fn a_large_copy_uses_several_connections_and_no_more_than_it_may() {
+    for (most, least) in [(2, 2), (USUAL, 3)] {
         let mut bed = filled(400, Options::default());
         if most != USUAL {
             bed.settings = format!("connections = {most}");
         }
         bed.sync_well();
-        assert_eq!(connections(&bed), (most, 1));
+        let (helping, reading) = connections(&bed);
+        assert!((least..=most).contains(&helping), "{helping} connections");
+        assert_eq!(reading, 1);
         bed.check_quiet();
         assert_eq!(connections(&bed), (1, 1));
     }
