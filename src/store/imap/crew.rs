@@ -70,11 +70,11 @@ impl Crew {
 
 /// Appends over one connection more, if one comes to be wanted, until there is no more to do. Answers whether there may
 /// be others after that.
-async fn assist<'a>(
+async fn assist(
     place: &mut Option<ImapStore>,
     endpoint: &Endpoint,
     first: &Known,
-    supply: &'a Supply,
+    supply: &Supply,
     answers: &mpsc::Sender<BatchAnswer>,
 ) -> Growth {
     if !supply.wants_another().await {
