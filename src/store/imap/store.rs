@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use super::append::Road;
 use super::capability::Capabilities;
 use super::connection::Connection;
 use super::fetch::Outlet;
 use super::mailbox::Done;
 use super::name::{Names, WireName};
 use super::quirks::Quirks;
+use super::supply::Supply;
 use crate::mail::{
     Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
 };
@@ -101,6 +103,17 @@ impl ImapStore {
         patiently!(self, self.select(scope))
     }
 
+    /// Appends what this connection gets of what others may take from, too.
+    pub(super) async fn append_supplied<'a>(
+        &mut self,
+        supply: &'a Supply,
+        answers: &mpsc::Sender<BatchAnswer>,
+        road: &mut Road<'a>,
+    ) -> Result<(), Error> {
+        self.be_ready().await?;
+        self.append_batches(supply, answers, road).await
+    }
+
     /// To be called before a verb begins.
     async fn be_ready(&mut self) -> Result<(), Error> {
         self.connection.ensure_idle()?;
@@ -179,7 +192,7 @@ impl Store for ImapStore {
         let (answers, mut answered) = mpsc::channel(1);
         let _ = send.try_send(Batch { number: 0, parts: vec![(scope.clone(), messages)] });
         drop(send);
-        self.append_batches(batches, answers).await?;
+        self.append_batches(&Supply::new(batches), &answers, &mut Road::default()).await?;
         let parts = answered.recv().await.map(|answer| answer.parts).unwrap_or_default();
         let unanswered = || Err(Error::side(Cause::Protocol, "an append was not answered"));
         parts.into_iter().next().unwrap_or_else(unanswered)
@@ -190,8 +203,7 @@ impl Store for ImapStore {
         batches: mpsc::Receiver<Batch>,
         answers: mpsc::Sender<BatchAnswer>,
     ) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.append_batches(batches, answers).await
+        self.append_supplied(&Supply::new(batches), &answers, &mut Road::default()).await
     }
 
     async fn store_flags(
