@@ -435,7 +435,7 @@ async fn expunge_on(store: &mut dyn Store, sight: Option<&Sight>, uids: &UidSet)
 /// Remembers what needs no command, and, if all is done, where the next run may start from: the status seen before our
 /// own writes, for somebody else's change may lie between them.
 fn remember(run: &mut Run<'_>, job: &Job) -> Result<(), Halt> {
-    let Task { key, checkpoints, name: _, sides, arrived: _, plan, lifted: _, place } = &job.task;
+    let Task { key, checkpoints, name: _, sides, arrived: _, changed: _, plan, lifted: _, place } = &job.task;
     let reached = Both::from_fn(|side| {
         let reached = sides[side].seen().map(|sight| Checkpoint::from(sight.status));
         let done = job.is_done() || is_planted(Fault::CheckpointDespiteFailure);
