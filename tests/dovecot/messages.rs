@@ -518,7 +518,8 @@ fn new_mail_is_asked_for_its_size_and_date_once_and_at_a_first_run_not_at_all() 
     (0..5).for_each(|number| bed.put(Local, "INBOX", &format!("old {number}")));
     bed.sync_well();
     assert_eq!(measured(&bed), Both { local: 0, remote: 0 });
-    (0..5).for_each(|number| bed.put(Local, "INBOX", &format!("new {number}")));
+    // Of another size than any that is remembered.
+    (0..5).for_each(|number| bed.put(Local, "INBOX", &format!("new and longer {number}")));
     let run = bed.sync_well();
     assert_eq!(measured(&bed), Both { local: 1, remote: 0 }, "{}", bed.explain(&run));
     let headers = bed.proxies.local.commands().iter().filter(|line| line.contains("HEADER.FIELDS")).count();
