@@ -25,6 +25,9 @@ pub(super) struct Source {
     pub(super) elsewhere: Flags,
 }
 
+/// What is asked in one mailbox: by their UIDs, the messages that are to be known again.
+type Asked = (UidScope, BTreeMap<Uid, (PairId, Source)>);
+
 /// For what has arrived on `from`, messages of the other side that are equal and are who they are remembered to be: so many
 /// of each as have arrived in one mailbox, if there are.
 pub(super) async fn sources(
@@ -38,7 +41,7 @@ pub(super) async fn sources(
     let mut open = candidates(run, tree, tasks, from, arrived)?;
     let mut sources = BTreeMap::new();
     for _ in 0..ROUNDS {
-        let mut asked: BTreeMap<MailboxKey, (UidScope, BTreeMap<Uid, (PairId, Source)>)> = BTreeMap::new();
+        let mut asked: BTreeMap<MailboxKey, Asked> = BTreeMap::new();
         for equal in open.values_mut() {
             for (key, id, source) in equal.next.drain(..equal.wanted.min(equal.next.len())) {
                 let place = asked.entry(key).or_insert_with(|| (source.scope.clone(), BTreeMap::new()));
