@@ -65,7 +65,8 @@ pub struct Copy {
 }
 
 /// Finds what the other side need not be sent: messages that have `arrived` in a mailbox of one side and equal one that
-/// the other side `holds`, in whichever mailbox. Of several that it holds, each serves in turn.
+/// the other side `holds` in another one. (Two of one mailbox may well be two messages that differ in their text only.) Of
+/// several that it holds, each serves in turn.
 pub fn find_copies(
     arrived: &BTreeMap<MailboxKey, BTreeMap<Uid, Fingerprint>>,
     holds: &BTreeMap<Fingerprint, Vec<(MailboxKey, PairId)>>,
@@ -75,10 +76,11 @@ pub fn find_copies(
     for (into, messages) in arrived {
         let mut served: BTreeMap<Fingerprint, usize> = BTreeMap::new();
         for (uid, print) in messages.iter().filter(|(_, print)| print.header != nothing_to_go_by) {
-            let Some(equal) = holds.get(print) else { continue };
+            let equal = holds.get(print).into_iter().flatten().filter(|(out_of, _)| out_of != into);
+            let equal: Vec<_> = equal.collect();
             let served = served.entry(*print).or_default();
             let turn = served.checked_rem(equal.len()).and_then(|turn| equal.get(turn));
-            let Some((out_of, pair)) = turn.copied() else { continue };
+            let Some((out_of, pair)) = turn.copied().copied() else { continue };
             copies.push(Copy { into: *into, uid: *uid, out_of, pair, before: *served / equal.len() });
             *served += 1;
         }
@@ -150,7 +152,7 @@ mod tests {
         type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Turn]);
         let cases: [Case; 8] = [
             ("held elsewhere", &["a", ""], &["", "a"], &[(2, 1, 1, 10, 0)]),
-            ("held in the same mailbox", &["a"], &["a"], &[(1, 1, 1, 10, 0)]),
+            ("held in the same mailbox", &["a"], &["a"], &[]),
             ("held nowhere", &["a", "b"], &["c", "d"], &[]),
             ("one for two mailboxes", &["a", "", ""], &["", "a", "a"], &[(2, 1, 1, 10, 0), (3, 1, 1, 10, 0)]),
             ("one for two of a mailbox", &["a", ""], &["", "aa"], &[(2, 1, 1, 10, 0), (2, 2, 1, 10, 1)]),

@@ -1,6 +1,6 @@
 //! Finds, for what has arrived on one side, equal messages that the other side holds, and makes sure of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::mail::{Fingerprint, Flag, HeaderDigest, Side, Uid, UidSet};
 use crate::plan::{MailboxKey, Pair, PairId, Presence, TreePlan};
@@ -73,6 +73,8 @@ pub(super) async fn sources(
 struct Equal {
     /// How many of them are of use at once.
     wanted: usize,
+    /// Where equal ones have arrived.
+    into: BTreeSet<MailboxKey>,
     next: VecDeque<(MailboxKey, PairId, Source)>,
 }
 
@@ -85,7 +87,7 @@ fn candidates(
 ) -> Result<BTreeMap<Fingerprint, Equal>, Halt> {
     let nothing_to_go_by = HeaderDigest::of(b"");
     let mut open: BTreeMap<Fingerprint, Equal> = BTreeMap::new();
-    for messages in arrived.values() {
+    for (into, messages) in arrived {
         let mut here: BTreeMap<Fingerprint, usize> = BTreeMap::new();
         for print in messages.values().filter(|print| print.header != nothing_to_go_by) {
             *here.entry(*print).or_default() += 1;
@@ -93,6 +95,7 @@ fn candidates(
         for (print, count) in here {
             let equal = open.entry(print).or_default();
             equal.wanted = equal.wanted.max(count);
+            equal.into.insert(*into);
         }
     }
     let mut holders: BTreeMap<MailboxKey, Option<Holder>> = BTreeMap::new();
@@ -103,7 +106,8 @@ fn candidates(
                 break;
             }
             // What is marked would be marked again where it goes, and somebody might expunge it there.
-            if pair.fingerprint != *print || pair.flags.contains(&Flag::Deleted) {
+            let is_elsewhere = equal.into.iter().any(|into| *into != key);
+            if !is_elsewhere || pair.fingerprint != *print || pair.flags.contains(&Flag::Deleted) {
                 continue;
             }
             if let std::collections::btree_map::Entry::Vacant(unknown) = holders.entry(key) {
