@@ -20,11 +20,12 @@ use super::session::connect;
 use super::store::ImapStore;
 use super::supply::Supply;
 use crate::mail::{
-    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, Measure, ModSeq, Observation, Subscription, Uid,
+    UidSet,
 };
 use crate::store::{
-    Appended, Batch, BatchAnswer, Delivered, Error, Expunged, Fetched, Listing, Message, Profile, Relocated, Requests,
-    Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Batch, BatchAnswer, Delivered, Error, Expunged, Fetched, Listing, Message, Passage, Profile, Relocated,
+    Requests, Store, Stored, Traffic, UidScope, Wanted,
 };
 
 /// An authenticated IMAP session, and others with the same server when they are of use.
@@ -207,6 +208,10 @@ impl Store for Crew {
         self.first.fingerprints_each(wanted).await
     }
 
+    async fn measures_each(&mut self, wanted: &[(UidScope, UidSet)]) -> Result<Vec<BTreeMap<Uid, Measure>>, Error> {
+        self.first.measures_each(wanted).await
+    }
+
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
         self.first.fetch(scope, uids, deliver).await
     }
@@ -268,8 +273,14 @@ impl Store for Crew {
         self.first.expunge(scope, uids, unchanged_since).await
     }
 
-    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
-        self.first.relocate(from, uids, to).await
+    async fn relocate(
+        &mut self,
+        from: &UidScope,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error> {
+        self.first.relocate(from, uids, to, passage).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

@@ -15,11 +15,12 @@ use super::name::{Names, WireName};
 use super::quirks::Quirks;
 use super::supply::Supply;
 use crate::mail::{
-    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, Measure, ModSeq, Observation, Subscription, Uid,
+    UidSet,
 };
 use crate::store::{
-    Appended, Batch, BatchAnswer, Cause, Delivered, Error, Expunged, Fetched, Listing, Message, Profile, Relocated,
-    Request, Requests, Store, Stored, Traffic, UidScope, Wanted, within_mailbox,
+    Appended, Batch, BatchAnswer, Cause, Delivered, Error, Expunged, Fetched, Listing, Message, Passage, Profile,
+    Relocated, Request, Requests, Store, Stored, Traffic, UidScope, Wanted, within_mailbox,
 };
 
 /// How long a server may take to say goodbye.
@@ -175,6 +176,11 @@ impl Store for ImapStore {
         Ok(answers)
     }
 
+    async fn measures_each(&mut self, wanted: &[(UidScope, UidSet)]) -> Result<Vec<BTreeMap<Uid, Measure>>, Error> {
+        self.be_ready().await?;
+        self.tour_for_measures(wanted).await
+    }
+
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
         self.be_ready().await?;
         let request = Request { place: 0, scope: scope.clone(), uids: uids.clone() };
@@ -230,9 +236,15 @@ impl Store for ImapStore {
         })
     }
 
-    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+    async fn relocate(
+        &mut self,
+        from: &UidScope,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error> {
         patiently!(self, self.select(from))?;
-        self.relocate_messages(uids, to).await
+        self.relocate_messages(uids, to, passage).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

@@ -101,7 +101,7 @@ impl Tree {
     }
 
     /// Opens the file of a message, wherever it is by now; `None` where it is gone.
-    fn open_message(
+    pub(super) fn open_message(
         &mut self,
         mailbox: &Mailbox,
         folders: &Folders,
@@ -252,7 +252,7 @@ fn cannot_be_read(errno: rustix::io::Errno, name: &MailboxName, filed: &Filed) -
 }
 
 /// A set in parts of a bounded number of members.
-fn in_parts(uids: &UidSet) -> Vec<UidSet> {
+pub(super) fn in_parts(uids: &UidSet) -> Vec<UidSet> {
     let mut parts: Vec<UidSet> = Vec::new();
     for range in uids.ranges() {
         let (mut from, last) = (range.start().get(), range.end().get());
