@@ -303,3 +303,33 @@ async fn messages_are_asked_for_after_the_pause() {
     assert_eq!(came, [1001, 1]);
     finish(store, player).await;
 }
+
+/// `quirks`: throttled. Where several mailboxes are put off together, each of them is opened after the pause.
+#[tokio::test(start_paused = true)]
+async fn all_mailboxes_that_are_put_off_are_opened_after_the_pause() {
+    let throttled = "NO Request is throttled. Suggested Backoff Time: 5000 milliseconds";
+    let again = |name: &str, uid_validity: u32| {
+        format!("C: b1 SELECT \"{name}\"\n{}S: b1 OK done\n", mailbox(1, uid_validity, 2))
+            + "C: b2 UID SEARCH UID 1\nS: * SEARCH 1\nS: b2 OK done\n"
+            + &format!("C: b3 UID FETCH 1 {ITEMS}\n{}S: b3 OK done\n", delivered(1, "x"))
+    };
+    let script = opening()
+        + &format!("C: a1 SELECT \"x\"\nC: a2 UID FETCH 1 {ITEMS}\nC: a3 SELECT \"y\"\nC: a4 UID FETCH 1 {ITEMS}\n")
+        + &format!("S: a1 {throttled}\nS: a2 BAD Command received in Invalid state.\n")
+        + &format!("S: a3 {throttled}\nS: a4 BAD Command received in Invalid state.\n")
+        + &again("x", 14)
+        + &again("y", 15);
+    let (mut store, player) = opened(&script).await;
+    let request = |place: usize, scope: UidScope| Request { place, scope, uids: uids(&[1]) };
+    let mut requests = vec![request(0, scope("x", 14)), request(1, scope("y", 15))].into_iter();
+    let (deliver, mut delivered) = tokio::sync::mpsc::channel(2);
+    let before = Instant::now();
+    store.fetch_each(&mut requests, deliver).await.unwrap();
+    assert_eq!(before.elapsed().as_secs(), 5);
+    for place in 0..2 {
+        let delivered = delivered.recv().await.unwrap();
+        assert!(matches!(delivered.fetched, Ok(Fetched::Message(_))), "{delivered:?}");
+        assert_eq!(delivered.place, place);
+    }
+    finish(store, player).await;
+}

@@ -77,9 +77,9 @@ impl ImapStore {
                     break;
                 }
                 delivery.place = place;
-                let answer = match barred.remove(&place) {
-                    Some(error) if !self.connection.is_asked_to_wait() => Err(error),
-                    _ => self.ask_again(&mut delivery).await,
+                let answer = match barred.remove(&place).flatten() {
+                    Some(error) => Err(error),
+                    None => self.ask_again(&mut delivery).await,
                 };
                 delivery.here().wanted = UidSet::new();
                 delivery.here().failed = false;
@@ -96,14 +96,14 @@ impl ImapStore {
     }
 
     /// Fetches what is requested, until there is no more or the server asks for a pause. Answers which mailboxes could not
-    /// be opened.
+    /// be opened, and why; those that were put off are worth another attempt.
     async fn fetch_in_one_flight(
         &mut self,
         requests: &mut Peekable<&mut Requests<'_>>,
         closed: &BTreeSet<usize>,
         delivery: &mut Delivery,
-    ) -> Result<BTreeMap<usize, Error>, Error> {
-        let mut barred: BTreeMap<usize, Error> = BTreeMap::new();
+    ) -> Result<BTreeMap<usize, Option<Error>>, Error> {
+        let mut barred: BTreeMap<usize, Option<Error>> = BTreeMap::new();
         // What is asked for and not answered: the place of each command, and how many messages it is for.
         let mut asked: VecDeque<(usize, u64)> = VecDeque::new();
         let mut tour = Tour::new(self);
@@ -122,14 +122,15 @@ impl ImapStore {
                 delivery.expect(place, scope, &uids);
                 if let Err(error) = tour.add(self, stop) {
                     asked.retain(|(of, _)| *of != place);
-                    barred.insert(place, error);
+                    barred.insert(place, Some(error));
                 }
             }
             match tour.next(self).await? {
                 None => return Ok(barred),
                 Some(News::Barred(place, error)) => {
                     asked.retain(|(of, _)| *of != place);
-                    barred.insert(place, error);
+                    // Of several, the first to be tried again gets the pause for all.
+                    barred.insert(place, Some(error).filter(|_| !self.connection.is_asked_to_wait()));
                 }
                 Some(News::Done(place, completion)) => {
                     asked.pop_front();
