@@ -197,6 +197,19 @@ struct Gathered {
     octets: u64,
 }
 
+impl Gathered {
+    /// All that goes to one mailbox is one part, so that two answers with the same UID are seen together. A message that
+    /// had to be asked for again comes behind those of other mailboxes.
+    fn put(&mut self, place: usize, message: Message) {
+        self.messages += 1;
+        self.octets += message.size;
+        match self.parts.iter_mut().rev().find(|(at, _)| *at == place) {
+            Some((_, messages)) => messages.push(message),
+            None => self.parts.push((place, vec![message])),
+        }
+    }
+}
+
 /// A batch that is not answered yet: what was intended with its messages, by mailbox.
 struct UnderWay {
     number: u64,
@@ -308,12 +321,7 @@ impl Carrying<'_> {
         if alone || octets + message.size > BATCH_OCTETS || messages >= BATCH_MESSAGES {
             self.close_batch();
         }
-        self.gathered.messages += 1;
-        self.gathered.octets += message.size;
-        match self.gathered.parts.last_mut() {
-            Some((at, messages)) if *at == place => messages.push(message),
-            _ => self.gathered.parts.push((place, vec![message])),
-        }
+        self.gathered.put(place, message);
         if alone {
             self.close_batch();
         }
@@ -525,4 +533,34 @@ fn remember(
         }
         Fate::NotDone => change.drop_intent(*id),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::mail::InternalDate;
+    use crate::store::Form;
+
+    /// Of equal messages that a server merges, two would else claim the same UID in one commit.
+    #[test]
+    fn a_message_that_comes_late_joins_its_mailbox() {
+        let message = |uid: u32| Message {
+            uid: Uid::new(uid).unwrap(),
+            flags: FlagSet::new(),
+            internal_date: InternalDate::EPOCH,
+            size: 1,
+            form: Form::Text,
+            body: Body::Whole(Bytes::from_static(b"x")),
+        };
+        let mut gathered = Gathered::default();
+        for (place, uid) in [(0, 1), (1, 5), (0, 2), (0, 3), (1, 4)] {
+            gathered.put(place, message(uid));
+        }
+        let uids = |messages: &[Message]| messages.iter().map(|message| message.uid.get()).collect::<Vec<_>>();
+        let parts: Vec<(usize, Vec<u32>)> = gathered.parts.iter().map(|(place, of)| (*place, uids(of))).collect();
+        assert_eq!(parts, [(0, vec![1, 2, 3]), (1, vec![5, 4])]);
+        assert_eq!((gathered.messages, gathered.octets), (5, 5));
+    }
 }

@@ -1,7 +1,7 @@
 //! Microsoft 365 and Exchange: neither CONDSTORE nor ESEARCH nor LIST-EXTENDED, short lines, pauses, calendar items.
 
 use interimap::mail::{Flag, FlagChange, FlagSet, UidSet};
-use interimap::store::{Cause, Method, Passage, Reach, Retry, Store, Stored};
+use interimap::store::{Cause, Fetched, Method, Passage, Reach, Request, Retry, Store, Stored, UidScope};
 use tokio::time::Instant;
 
 use crate::props::*;
@@ -265,5 +265,71 @@ async fn a_move_is_said_after_the_pause() {
     assert_eq!((relocated.refused, before.elapsed().as_secs()), (uids(&[6]), 5));
     let relocated = store.relocate(&from, &uids(&[6]), &to, Passage::Move).await.unwrap();
     assert_eq!((relocated.gone, before.elapsed().as_secs()), (uids(&[6]), 10));
+    finish(store, player).await;
+}
+
+/// `quirks`: throttled. What has not been asked for yet is not asked for before the pause, nor is it forgotten.
+#[tokio::test(start_paused = true)]
+async fn messages_are_asked_for_after_the_pause() {
+    let given: String = (2..=1000).map(|uid| delivered(uid, "x")).collect();
+    let script = opening()
+        + &format!("C: a1 SELECT \"INBOX\"\nC: a2 UID FETCH 1:1000 {ITEMS}\n")
+        + &mailbox(1002, 14, 1003)
+        + "S: a1 OK done\n"
+        + &given
+        + "S: a2 NO Request is throttled. Suggested Backoff Time: 5000 milliseconds\n"
+        + &format!("C: b1 UID FETCH 1 {ITEMS}\n{}S: b1 OK done\n", delivered(1, "x"))
+        + &format!("C: c1 UID FETCH 1001 {ITEMS}\nC: c2 SELECT \"y\"\nC: c3 UID FETCH 3 {ITEMS}\n")
+        + &format!("{}S: c1 OK done\n", delivered(1001, "x"))
+        + &mailbox(1, 15, 4)
+        + &format!("S: c2 OK done\n{}S: c3 OK done\n", delivered(3, "x"));
+    let (mut store, player) = opened(&script).await;
+    let request = |place: usize, scope: UidScope, uids: UidSet| Request { place, scope, uids };
+    let mut requests = vec![
+        request(0, scope("INBOX", 14), (1..=1000).map(uid).collect()),
+        request(0, scope("INBOX", 14), uids(&[1001])),
+        request(1, scope("y", 15), uids(&[3])),
+    ]
+    .into_iter();
+    let (deliver, mut delivered) = tokio::sync::mpsc::channel(2000);
+    let before = Instant::now();
+    store.fetch_each(&mut requests, deliver).await.unwrap();
+    assert_eq!(before.elapsed().as_secs(), 5);
+    let mut came = vec![0; 2];
+    while let Some(delivered) = delivered.recv().await {
+        assert!(matches!(delivered.fetched, Ok(Fetched::Message(_))), "{delivered:?}");
+        came[delivered.place] += 1;
+    }
+    assert_eq!(came, [1001, 1]);
+    finish(store, player).await;
+}
+
+/// `quirks`: throttled. Where several mailboxes are put off together, each of them is opened after the pause.
+#[tokio::test(start_paused = true)]
+async fn all_mailboxes_that_are_put_off_are_opened_after_the_pause() {
+    let throttled = "NO Request is throttled. Suggested Backoff Time: 5000 milliseconds";
+    let again = |name: &str, uid_validity: u32| {
+        format!("C: b1 SELECT \"{name}\"\n{}S: b1 OK done\n", mailbox(1, uid_validity, 2))
+            + "C: b2 UID SEARCH UID 1\nS: * SEARCH 1\nS: b2 OK done\n"
+            + &format!("C: b3 UID FETCH 1 {ITEMS}\n{}S: b3 OK done\n", delivered(1, "x"))
+    };
+    let script = opening()
+        + &format!("C: a1 SELECT \"x\"\nC: a2 UID FETCH 1 {ITEMS}\nC: a3 SELECT \"y\"\nC: a4 UID FETCH 1 {ITEMS}\n")
+        + &format!("S: a1 {throttled}\nS: a2 BAD Command received in Invalid state.\n")
+        + &format!("S: a3 {throttled}\nS: a4 BAD Command received in Invalid state.\n")
+        + &again("x", 14)
+        + &again("y", 15);
+    let (mut store, player) = opened(&script).await;
+    let request = |place: usize, scope: UidScope| Request { place, scope, uids: uids(&[1]) };
+    let mut requests = vec![request(0, scope("x", 14)), request(1, scope("y", 15))].into_iter();
+    let (deliver, mut delivered) = tokio::sync::mpsc::channel(2);
+    let before = Instant::now();
+    store.fetch_each(&mut requests, deliver).await.unwrap();
+    assert_eq!(before.elapsed().as_secs(), 5);
+    for place in 0..2 {
+        let delivered = delivered.recv().await.unwrap();
+        assert!(matches!(delivered.fetched, Ok(Fetched::Message(_))), "{delivered:?}");
+        assert_eq!(delivered.place, place);
+    }
     finish(store, player).await;
 }

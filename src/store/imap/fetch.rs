@@ -1,6 +1,7 @@
 //! Fetching messages: small ones whole, large ones as they flow by, each with its flags and its date.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter::Peekable;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -60,18 +61,59 @@ impl Outlet {
 }
 
 impl ImapStore {
-    /// Fetches what is requested in one flight; then, in each mailbox of which something did not come, finds out why.
+    /// Fetches what is requested in one flight; then, in each mailbox of which something did not come, finds out why. A
+    /// server that asks for a pause gets it before the rest is asked for, in a flight of its own.
     pub(super) async fn fetch_messages(&mut self, requests: &mut Requests<'_>, outlet: Outlet) -> Result<(), Error> {
         let invented = if self.quirks.frozen_view { is_invented } else { |_: &[u8]| false };
         let mut delivery = Delivery { open: BTreeMap::new(), place: 0, outlet, passing: None, invented };
-        let mut barred: BTreeMap<usize, Error> = BTreeMap::new();
+        let mut requests = requests.peekable();
+        let mut closed: BTreeSet<usize> = BTreeSet::new();
+        loop {
+            let mut barred = self.fetch_in_one_flight(&mut requests, &closed, &mut delivery).await?;
+            let open: Vec<usize> =
+                delivery.open.iter().filter(|(_, open)| !open.wanted.is_empty()).map(|(at, _)| *at).collect();
+            for place in open {
+                if delivery.outlet.is_closed() {
+                    break;
+                }
+                delivery.place = place;
+                let answer = match barred.remove(&place).flatten() {
+                    Some(error) => Err(error),
+                    None => self.ask_again(&mut delivery).await,
+                };
+                delivery.here().wanted = UidSet::new();
+                delivery.here().failed = false;
+                if let Err(error) = within_mailbox(answer)? {
+                    closed.insert(place);
+                    delivery.outlet.close(place, error).await?;
+                }
+            }
+            if delivery.outlet.is_closed() || requests.peek().is_none() {
+                return Ok(());
+            }
+            self.connection.rest().await;
+        }
+    }
+
+    /// Fetches what is requested, until there is no more or the server asks for a pause. Answers which mailboxes could not
+    /// be opened, and why; those that were put off are worth another attempt.
+    async fn fetch_in_one_flight(
+        &mut self,
+        requests: &mut Peekable<&mut Requests<'_>>,
+        closed: &BTreeSet<usize>,
+        delivery: &mut Delivery,
+    ) -> Result<BTreeMap<usize, Option<Error>>, Error> {
+        let mut barred: BTreeMap<usize, Option<Error>> = BTreeMap::new();
         // What is asked for and not answered: the place of each command, and how many messages it is for.
         let mut asked: VecDeque<(usize, u64)> = VecDeque::new();
         let mut tour = Tour::new(self);
         loop {
-            while tour.has_room() && asked.iter().map(|(_, messages)| messages).sum::<u64>() < ASKED_LIMIT {
+            while !self.connection.is_asked_to_wait()
+                && tour.has_room()
+                && asked.iter().map(|(_, messages)| messages).sum::<u64>() < ASKED_LIMIT
+            {
                 let Some(Request { place, scope, uids }) = requests.next() else { break };
-                if barred.contains_key(&place) || delivery.outlet.is_closed() {
+                if closed.contains(&place) || barred.contains_key(&place) || delivery.outlet.is_closed() {
                     continue;
                 }
                 let sets = uids.split(self.quirks.line_limit);
@@ -80,14 +122,15 @@ impl ImapStore {
                 delivery.expect(place, scope, &uids);
                 if let Err(error) = tour.add(self, stop) {
                     asked.retain(|(of, _)| *of != place);
-                    barred.insert(place, error);
+                    barred.insert(place, Some(error));
                 }
             }
             match tour.next(self).await? {
-                None => break,
+                None => return Ok(barred),
                 Some(News::Barred(place, error)) => {
                     asked.retain(|(of, _)| *of != place);
-                    barred.insert(place, error);
+                    // Of several, the first to be tried again gets the pause for all.
+                    barred.insert(place, Some(error).filter(|_| !self.connection.is_asked_to_wait()));
                 }
                 Some(News::Done(place, completion)) => {
                     asked.pop_front();
@@ -100,22 +143,6 @@ impl ImapStore {
                 }
             }
         }
-        let open: Vec<usize> =
-            delivery.open.iter().filter(|(_, open)| !open.wanted.is_empty()).map(|(at, _)| *at).collect();
-        for place in open {
-            if delivery.outlet.is_closed() {
-                break;
-            }
-            delivery.place = place;
-            let answer = match barred.remove(&place) {
-                Some(error) if !self.connection.is_asked_to_wait() => Err(error),
-                _ => self.ask_again(&mut delivery).await,
-            };
-            if let Err(error) = within_mailbox(answer)? {
-                delivery.outlet.close(place, error).await?;
-            }
-        }
-        Ok(())
     }
 
     /// What is missing from an OK may be gone, or kept back: the server is asked which before anything is concluded.
