@@ -19,8 +19,8 @@ use interimap::store::imap::{
     TunnelStderr, WireTrace, connect_over,
 };
 use interimap::store::{
-    Appended, Body, Cause, Error, Expunged, Fetched, Form, MailboxKind, Message, Method, Reach, Retry, Store, Stored,
-    UidScope, Wanted,
+    Appended, Body, Cause, Error, Expunged, Fetched, Form, MailboxKind, Message, Method, Passage, Reach, Retry, Store,
+    Stored, UidScope, Wanted,
 };
 use script::{Player, play_on};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, DuplexStream};
@@ -1363,7 +1363,7 @@ async fn s036_where_messages_have_been_moved_is_believed_as_far_as_it_can_be_mea
     for (what, answer, at, gone, refused) in rows {
         let script = select("7", &format!("C: m1 UID MOVE 1:3 \"y\"\n{answer}\n"));
         let (mut store, player) = opened_with(&format!("{USUAL} MOVE"), &script).await;
-        let relocated = store.relocate(&scope("x", 7), &uids(&[1, 2, 3]), &scope("y", 9)).await.unwrap();
+        let relocated = store.relocate(&scope("x", 7), &uids(&[1, 2, 3]), &scope("y", 9), Passage::Move).await.unwrap();
         let told: Vec<(u32, u32)> = relocated.at.iter().map(|(old, new)| (old.get(), new.get())).collect();
         assert_eq!((told.as_slice(), relocated.gone, relocated.refused), (at, uids(gone), uids(refused)), "{what}");
         finish(store, player).await;
@@ -1374,7 +1374,17 @@ async fn s036_where_messages_have_been_moved_is_believed_as_far_as_it_can_be_mea
 async fn without_move_messages_are_copied_and_stay() {
     let script = select("7", "C: m1 UID COPY 1,3 \"y\"\nS: * VANISHED 9\nS: m1 OK [COPYUID 9 1,3 7:8] done\n");
     let (mut store, player) = opened(&script).await;
-    let relocated = store.relocate(&scope("x", 7), &uids(&[1, 3]), &scope("y", 9)).await.unwrap();
+    let relocated = store.relocate(&scope("x", 7), &uids(&[1, 3]), &scope("y", 9), Passage::Move).await.unwrap();
+    assert_eq!(relocated.at, [(uid(1), uid(7)), (uid(3), uid(8))].into_iter().collect());
+    assert_eq!((relocated.gone, relocated.refused), (UidSet::new(), UidSet::new()));
+    finish(store, player).await;
+}
+
+#[tokio::test]
+async fn what_is_to_be_copied_is_not_moved() {
+    let script = select("7", "C: m1 UID COPY 1,3 \"y\"\nS: * VANISHED 3\nS: m1 OK [COPYUID 9 1,3 7:8] done\n");
+    let (mut store, player) = opened_with(&format!("{USUAL} MOVE"), &script).await;
+    let relocated = store.relocate(&scope("x", 7), &uids(&[1, 3]), &scope("y", 9), Passage::Copy).await.unwrap();
     assert_eq!(relocated.at, [(uid(1), uid(7)), (uid(3), uid(8))].into_iter().collect());
     assert_eq!((relocated.gone, relocated.refused), (UidSet::new(), UidSet::new()));
     finish(store, player).await;
@@ -1385,7 +1395,7 @@ async fn a_mailbox_to_move_to_that_is_not_there_is_named() {
     for code in ["TRYCREATE", "NONEXISTENT"] {
         let script = select("7", &format!("C: m1 UID MOVE 1 \"y\"\nS: m1 NO [{code}] there is none\n"));
         let (mut store, player) = opened_with(&format!("{USUAL} MOVE"), &script).await;
-        let error = store.relocate(&scope("x", 7), &uids(&[1]), &scope("y", 9)).await.unwrap_err();
+        let error = store.relocate(&scope("x", 7), &uids(&[1]), &scope("y", 9), Passage::Move).await.unwrap_err();
         assert_eq!((error.cause, error.reach), (Cause::NoSuchMailbox, Reach::Mailbox), "{error}");
         finish(store, player).await;
     }

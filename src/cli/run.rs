@@ -18,7 +18,8 @@ use crate::report::{
     shell_quoted,
 };
 use crate::state::{self, LastRun, State};
-use crate::store::{self, Error, Store, Traffic, imap, maildir};
+use crate::store::imap::Crew;
+use crate::store::{self, Error, Store, Traffic, maildir};
 
 use super::arguments::{self, Asking, Call, Command, Guard, Mode, Options, Output, Verbosity, Wanted};
 use super::console::Console;
@@ -426,7 +427,7 @@ impl Errand<'_> {
 
     async fn open(&self, side: Side, lock: Lock) -> Result<Box<dyn Store>, Error> {
         match &self.account.endpoints[side] {
-            Endpoint::Imap(endpoint) => Ok(Box::new(imap::connect(endpoint).await?)),
+            Endpoint::Imap(endpoint) => Ok(Box::new(Crew::connect(endpoint, self.account.connections).await?)),
             Endpoint::Maildir(endpoint) => {
                 let path = index_path(&self.account.database, side);
                 let index = match lock {

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::engine::event::{Event, Listener, MailboxEvent};
 use crate::mail::Side;
 use crate::report::{octets, printable};
+use crate::store::Passage;
 
 use super::console::Console;
 
@@ -89,9 +90,13 @@ impl Listener for Watcher {
                 self.bar.inc(messages);
                 self.tell(side, &format!("{mailbox}: expunged {messages}"));
             }
-            Event::Moved { side, from, to, messages } => {
+            Event::Relocated { side, passage, from, to, messages } => {
                 self.bar.inc(messages);
-                self.tell(side, &format!("{from}: moved {messages} to {to}"));
+                let done = match passage {
+                    Passage::Move => "moved",
+                    Passage::Copy => "copied",
+                };
+                self.tell(side, &format!("{from}: {done} {messages} to {to}"));
             }
             Event::Mailbox(side, mailbox, what) => self.tell(side, &of_mailbox(mailbox.as_str(), what)),
             // The report has it too, with its place and its hint.

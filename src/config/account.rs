@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use crate::mail::{Both, Pattern, Side};
 use crate::plan::{Choice, Creation, DeleteMailboxes, Flow, MaxDelete, NameMap, Policy, Rename, Selection, Writing};
+use crate::store::imap::Connections;
 
 use super::finding::Findings;
 use super::keys::Place;
@@ -40,7 +41,7 @@ pub(super) fn read<'t>(
     let title = format!("account.{}", name.get_ref());
     let mut reader = Reader::open(Place::Account, title, table.span(), table.get_ref(), findings);
     let mut policy = read_policy(&mut reader);
-    read_connections(&mut reader);
+    let connections = read_connections(&mut reader);
     let database = read_database(&mut reader, name.get_ref(), around, state_directory);
     let sides = Both::from_fn(|side| read_side(&mut reader, side, around));
     let sides = Both { local: sides.local?, remote: sides.remote? };
@@ -54,7 +55,7 @@ pub(super) fn read<'t>(
     if let Some(message) = overlap(&endpoints) {
         reader.findings.error(reader.header(), message, APART);
     }
-    Some(Account { name: (*name.get_ref()).to_owned(), policy, addresses, endpoints, database: database? })
+    Some(Account { name: (*name.get_ref()).to_owned(), policy, addresses, endpoints, connections, database: database? })
 }
 
 fn read_side(reader: &mut Reader<'_, '_>, side: Side, around: &Surroundings<'_>) -> Option<Configured> {
@@ -181,14 +182,10 @@ fn read_choice(reader: &mut Reader<'_, '_>, key: &str) -> Option<Choice> {
     Some(if choice.into_inner() { Choice::Yes } else { Choice::No })
 }
 
-/// One connection a side is all there is; another number would claim more than is done.
-fn read_connections(reader: &mut Reader<'_, '_>) {
-    if let Some(connections) = reader.number("connections", 1..=64)
-        && *connections.get_ref() != 1
-    {
-        let help = "write connections = 1, or leave it out";
-        reader.findings.error(connections.span(), "more than one connection is not there yet", help);
-    }
+fn read_connections(reader: &mut Reader<'_, '_>) -> Connections {
+    let number = reader.number("connections", 1..=Connections::MOST.get().into()).map(Spanned::into_inner);
+    let number = number.and_then(|number| u8::try_from(number).ok());
+    number.and_then(Connections::new).unwrap_or(Connections::USUAL)
 }
 
 /// Where the state is: a relative path begins in the directory of all states.

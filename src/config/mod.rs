@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::mail::{Both, Side};
 use crate::plan::Policy;
 use crate::report::printable;
-use crate::store::imap::{self, Link, Protection, TlsOptions, TunnelStderr};
+use crate::store::imap::{self, Connections, Link, Protection, TlsOptions, TunnelStderr};
 use crate::store::maildir;
 
 mod account;
@@ -62,6 +62,8 @@ pub struct Account {
     pub policy: Policy,
     /// Where its sides are.
     pub endpoints: Both<Endpoint>,
+    /// How many connections to a server there may be at a time.
+    pub connections: Connections,
     /// What the state is bound to: whose mail it is on each side, without secrets, the same at every run.
     pub addresses: Both<String>,
     /// Where its state is.
@@ -181,6 +183,7 @@ impl Config {
             name: name.clone(),
             policy: Policy::two_way(),
             endpoints,
+            connections: Connections::USUAL,
             addresses: addresses.as_ref().map(Address::identity),
             database,
         };

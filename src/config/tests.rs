@@ -99,11 +99,12 @@ fn every_key_of_an_account_has_its_meaning() {
            delete-mailboxes = "never"
            max-delete = "100 messages"
            subscriptions = false
-           connections = 1
+           connections = 64
            database = "sub/other.db""#,
         "read-only = true",
     );
     let account = account(&text);
+    assert_eq!(account.connections, Connections::MOST);
     let policy = account.policy;
     assert_eq!(policy.selection.patterns, [(Pattern::new("*"), Choice::Yes), (Pattern::new("Junk"), Choice::No)],);
     assert_eq!(policy.selection.subscribed_only, Choice::Yes);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::mail::{Both, MailboxName, Side, Uid};
-use crate::store::{self, Method, Profile, Traffic};
+use crate::store::{self, Method, Passage, Profile, Traffic};
 
 use super::Step;
 
@@ -49,11 +49,13 @@ pub enum Event<'a> {
     Flagged(Side, &'a MailboxName, u64),
     /// So many messages were expunged on a side.
     Expunged(Side, &'a MailboxName, u64),
-    /// So many messages were moved from one mailbox to another by the side itself.
-    Moved {
+    /// So many messages were put from one mailbox into another by the side itself.
+    Relocated {
         /// The side.
         side: Side,
-        /// The mailbox that they have left.
+        /// Whether they are still where they were.
+        passage: Passage,
+        /// The mailbox in which they were before.
         from: &'a MailboxName,
         /// The mailbox in which they are now.
         to: &'a MailboxName,
@@ -88,7 +90,7 @@ pub enum MailboxEvent<'a> {
 pub struct Work {
     /// Messages to copy.
     pub copies: u64,
-    /// Messages to move within a side.
+    /// Messages to copy or move within a side.
     pub moves: u64,
     /// Messages whose flags are to change, counted once a side.
     pub flags: u64,

@@ -326,7 +326,7 @@ fn remember(run: &mut Run<'_>, jobs: &[Job]) -> Result<(), Halt> {
 
 impl Job {
     fn remember(&self, change: &Change<'_>, now: i64) -> Result<(), state::Error> {
-        let Task { key, checkpoints, name: _, sides, arrived: _, plan, lifted: _, place } = &self.task;
+        let Task { key, checkpoints, name: _, sides, arrived: _, changed: _, plan, lifted: _, place } = &self.task;
         let left_out = |side: Side| {
             let row = move |(uid, why): (&Uid, &SkipReason)| Skipped {
                 side,

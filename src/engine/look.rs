@@ -266,12 +266,14 @@ impl Look {
         });
         let flags = |(side, uid): (Side, Uid)| Some((uid, self.seen[side].as_ref()?.messages.get(uid)?.clone()));
         let arrived = Both::from_fn(|side| changes[side].arrived.iter().filter_map(|uid| flags((side, uid))).collect());
+        let changed = changes.map(|changes| changes.reflagged.into_keys().collect());
         Ok(Task {
             key: self.key,
             checkpoints: self.checkpoints,
             name: self.place.name.clone(),
             sides,
             arrived,
+            changed,
             plan,
             lifted,
             place: self.place,

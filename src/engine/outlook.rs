@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::mail::{Both, MailboxName, Side, Subscription, UidSet};
 use crate::plan::{Presence, Reflag, TreePlan};
+use crate::store::Passage;
 
 use super::moves::Transfer;
 use super::task::{SideView, Task};
@@ -17,7 +18,7 @@ pub struct AccountPlan {
     pub(crate) tree: TreePlan,
     /// What becomes of their messages.
     pub(crate) mailboxes: Vec<Task>,
-    /// What of them a side moves by itself.
+    /// What of them a side copies or moves by itself.
     pub(crate) moves: Vec<Transfer>,
 }
 
@@ -29,14 +30,15 @@ pub struct Step {
     pub op: &'static str,
     /// The side that is changed; `state` for what is remembered.
     pub side: &'static str,
-    /// The mailbox, by its name on that side.
+    /// The mailbox, by its name on that side; where a side copies or moves messages by itself, the one that has them.
     pub mailbox: String,
     /// How many messages it concerns; 0 where it concerns the mailbox as such.
     pub messages: u64,
-    /// Which messages, by UID: those of the source for a copy, else those of the changed side.
+    /// Which messages, by UID: those of the other side where they come from there, else those of the changed side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uids: Option<String>,
-    /// The new name, the mailbox to move to, or the flags that change.
+    /// The new name, the mailbox to move to or, where the side has the messages already, to copy to, or the flags that
+    /// change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
@@ -97,10 +99,18 @@ impl AccountPlan {
     }
 
     fn transfer(&self, transfer: &Transfer) -> Option<Step> {
-        let side = transfer.from.other();
-        let task = |key| self.mailboxes.iter().find(|task| task.key == key);
-        let to = Some(name_on(side, task(transfer.into)?).to_string());
-        Some(Step { to, ..of_messages("move", side, task(transfer.out_of)?, &transfer.uids()) })
+        let (side, uids) = (transfer.from.other(), transfer.uids());
+        let into = self.mailboxes.iter().find(|task| task.key == transfer.into)?;
+        let op = match transfer.passage {
+            Passage::Copy => "copy",
+            Passage::Move => "move",
+        };
+        Some(Step {
+            messages: uids.len(),
+            uids: Some(uids.to_string()),
+            to: Some(name_on(side, into).to_string()),
+            ..of_mailbox(op, side, &transfer.source.name)
+        })
     }
 }
 
@@ -163,7 +173,7 @@ impl fmt::Display for Step {
             write!(f, ", UID {}", shortened(uids))?;
         }
         match &self.to {
-            Some(to) if matches!(self.op, "rename" | "move") => write!(f, " -> {to}"),
+            Some(to) if matches!(self.op, "rename" | "move" | "copy") => write!(f, " -> {to}"),
             Some(to) => write!(f, " {to}"),
             None => Ok(()),
         }

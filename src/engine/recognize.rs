@@ -315,7 +315,8 @@ async fn prints_of_each(
     run: &mut Run<'_>,
     wanted: &Both<Vec<(UidScope, UidSet)>>,
 ) -> Result<Both<Vec<Result<Prints<Uid>, store::Error>>>, Halt> {
-    let mut prints = wanted.as_ref().map(|of| of.iter().map(|_| Ok(Prints::default())).collect::<Vec<_>>());
+    let room = |uids: &UidSet| Prints::with_capacity(usize::try_from(uids.len()).unwrap_or(0));
+    let mut prints = wanted.as_ref().map(|of| of.iter().map(|(_, uids)| Ok(room(uids))).collect::<Vec<_>>());
     let mut parts = wanted.as_ref().map(|of| {
         let parts = of
             .iter()

@@ -73,8 +73,8 @@ async fn survey_places(run: &mut Run<'_>, tree: &TreePlan, mode: Mode) -> Result
     for (look, compared) in compare(run, looks).await? {
         tasks.extend(has_tripped(look.planned(run, compared).await)?);
     }
-    let moves = moves::find(run, &mut tasks).await?;
-    let mut work = Work { moves: moves.iter().map(|transfer| transfer.uids().len()).sum(), ..Work::default() };
+    let moves = moves::find(run, tree, &mut tasks).await?;
+    let mut work = Work { moves: moves.iter().map(Transfer::len).sum(), ..Work::default() };
     for task in &tasks {
         for side in Side::BOTH {
             work.copies += task.plan.copies[side].len();
@@ -134,7 +134,7 @@ fn has_tripped<T>(done: Result<T, Trip>) -> Result<Option<T>, Halt> {
 }
 
 /// Whether anything but the listing is needed to know that a mailbox has not changed.
-fn needs_a_look(run: &Run<'_>, place: &Place) -> Result<bool, Halt> {
+pub(super) fn needs_a_look(run: &Run<'_>, place: &Place) -> Result<bool, Halt> {
     let Some(remembered) = &place.remembered else { return Ok(true) };
     let unchanged = |side: Side| match &place.at[side] {
         Presence::Here(_, Some(status)) => remembered.is_unchanged(side, status),

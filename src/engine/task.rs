@@ -1,7 +1,9 @@
 //! A mailbox with what is to be done in it: what a survey yields and the execution works off.
 
+use std::collections::BTreeSet;
+
 use crate::mail::{Both, Checkpoint, FlagMap, MailboxName, MailboxStatus, Observation, PermanentFlags, UidSet};
-use crate::plan::{MailboxKey, MailboxPlan, Place};
+use crate::plan::{MailboxKey, MailboxPlan, PairId, Place};
 use crate::store::UidScope;
 
 /// A mailbox with what is to be done in it.
@@ -17,6 +19,8 @@ pub(crate) struct Task {
     pub(super) sides: Both<SideView>,
     /// What has arrived on each side, until it is known what of it has moved.
     pub(super) arrived: Both<FlagMap>,
+    /// The pairs whose flags have changed on each side, as long as that matters.
+    pub(super) changed: Both<BTreeSet<PairId>>,
     /// What is to be done.
     pub(super) plan: MailboxPlan,
     /// The messages that are to get their `\Deleted` back, where this run may not do that.

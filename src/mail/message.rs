@@ -224,6 +224,15 @@ impl fmt::Debug for HeaderDigest {
     }
 }
 
+/// What is cheap to ask of a message: two that differ in it are not equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Measure {
+    /// Octets of the message, line ends as CRLF (RFC822.SIZE).
+    pub size: u64,
+    /// When it was received.
+    pub internal_date: InternalDate,
+}
+
 /// Who a message is when its UID is unknown. Equal fingerprints mean equal messages for every decision we take but one:
 /// which of several is the copy that we have appended. Else messages with equal fingerprints are interchangeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,6 +243,13 @@ pub struct Fingerprint {
     pub internal_date: InternalDate,
     /// The lines that identify it.
     pub header: HeaderDigest,
+}
+
+impl Fingerprint {
+    /// What of it is cheap to ask for.
+    pub fn measure(&self) -> Measure {
+        Measure { size: self.size, internal_date: self.internal_date }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub use flag_map::FlagMap;
 pub use flags::{Flag, FlagChange, FlagSet, Keyword, NewKeywords, PermanentFlags};
 pub use listing::{Listed, Listing, MailboxKind, Unnamable};
 pub use mailbox::{Access, Checkpoint, MailboxId, MailboxStatus, Observation, Silence, Subscription};
-pub use message::{Fingerprint, HeaderDigest, InternalDate};
+pub use message::{Fingerprint, HeaderDigest, InternalDate, Measure};
 pub use name::{InvalidName, MailboxName, Pattern};
 pub use side::{Both, Side};
 pub use uid::{ModSeq, Uid, UidSet, UidValidity};

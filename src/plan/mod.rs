@@ -14,7 +14,7 @@ pub use baseline::{Answer, Intent, IntentId, Lifted, MailboxKey, Pair, PairId, R
 pub use diff::{Baseline, Changes, Diff, exists_equation_holds};
 pub use merge::{Merged, agreed, merge};
 pub use messages::{MailboxPlan, Reflag, View, plan_mailbox};
-pub use moves::{Move, find_moves};
+pub use moves::{Copy, Move, find_copies, find_moves};
 pub use names::{NameConflict, NameMap, Rename};
 pub use pairing::{
     Likeness, Prints, Rediscovered, Text, contested, find_landed, find_rewritten, match_texts, match_wholes, pair_up,

@@ -1,4 +1,5 @@
-//! Recognizes what one side has moved: what is gone from one mailbox of it and has arrived in another one.
+//! Recognizes what one side has moved: what is gone from one mailbox of it and has arrived in another one; and what the
+//! other side need not be sent, for it has an equal message.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -46,6 +47,45 @@ pub fn find_moves(
         }
     }
     moves
+}
+
+/// A message that has arrived on one side, and an equal one that the other side holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Copy {
+    /// The mailbox in which it has arrived.
+    pub into: MailboxKey,
+    /// Its UID there.
+    pub uid: Uid,
+    /// The mailbox of the equal one.
+    pub out_of: MailboxKey,
+    /// The pair of the equal one.
+    pub pair: PairId,
+    /// How often that one goes into the same mailbox before, since one command copies a message once.
+    pub before: usize,
+}
+
+/// Finds what the other side need not be sent: messages that have `arrived` in a mailbox of one side and equal one that
+/// the other side `holds` in another one. (Two of one mailbox may well be two messages that differ in their text only.) Of
+/// several that it holds, each serves in turn.
+pub fn find_copies(
+    arrived: &BTreeMap<MailboxKey, BTreeMap<Uid, Fingerprint>>,
+    holds: &BTreeMap<Fingerprint, Vec<(MailboxKey, PairId)>>,
+) -> Vec<Copy> {
+    let nothing_to_go_by = HeaderDigest::of(b"");
+    let mut copies = Vec::new();
+    for (into, messages) in arrived {
+        let mut served: BTreeMap<Fingerprint, usize> = BTreeMap::new();
+        for (uid, print) in messages.iter().filter(|(_, print)| print.header != nothing_to_go_by) {
+            let equal = holds.get(print).into_iter().flatten().filter(|(out_of, _)| out_of != into);
+            let equal: Vec<_> = equal.collect();
+            let served = served.entry(*print).or_default();
+            let turn = served.checked_rem(equal.len()).and_then(|turn| equal.get(turn));
+            let Some((out_of, pair)) = turn.copied().copied() else { continue };
+            copies.push(Copy { into: *into, uid: *uid, out_of, pair, before: *served / equal.len() });
+            *served += 1;
+        }
+    }
+    copies
 }
 
 #[cfg(test)]
@@ -102,6 +142,36 @@ mod tests {
             let rows: Vec<Row> = moves.iter().map(|m| (m.out_of.0, m.pair.0, m.into.0, m.uid.get())).collect();
             assert_eq!(rows, expected, "{case}");
         }
+    }
+
+    /// Mailbox reached, UID there, mailbox of the equal one, its pair, how often before.
+    type Turn = (i64, u32, i64, i64, usize);
+
+    #[test]
+    fn what_the_other_side_holds_need_not_be_sent() {
+        type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static [Turn]);
+        let cases: [Case; 8] = [
+            ("held elsewhere", &["a", ""], &["", "a"], &[(2, 1, 1, 10, 0)]),
+            ("held in the same mailbox", &["a"], &["a"], &[]),
+            ("held nowhere", &["a", "b"], &["c", "d"], &[]),
+            ("one for two mailboxes", &["a", "", ""], &["", "a", "a"], &[(2, 1, 1, 10, 0), (3, 1, 1, 10, 0)]),
+            ("one for two of a mailbox", &["a", ""], &["", "aa"], &[(2, 1, 1, 10, 0), (2, 2, 1, 10, 1)]),
+            ("two for two of a mailbox", &["a", "a", ""], &["", "", "aa"], &[(3, 1, 1, 10, 0), (3, 2, 2, 20, 0)]),
+            ("two for three", &["aa", ""], &["", "aaa"], &[(2, 1, 1, 10, 0), (2, 2, 1, 11, 0), (2, 3, 1, 10, 1)]),
+            ("without a header, nobody knows", &["-", ""], &["", "-"], &[]),
+        ];
+        for (case, held, reached, expected) in cases {
+            let mut holds: BTreeMap<Fingerprint, Vec<(MailboxKey, PairId)>> = BTreeMap::new();
+            for (mailbox, pairs) in gone(held) {
+                pairs.iter().for_each(|(pair, print)| holds.entry(*print).or_default().push((mailbox, *pair)));
+            }
+            let copies = find_copies(&arrived(reached), &holds);
+            let rows: Vec<Turn> =
+                copies.iter().map(|c| (c.into.0, c.uid.get(), c.out_of.0, c.pair.0, c.before)).collect();
+            assert_eq!(rows, expected, "{case}");
+        }
+        let nobody = BTreeMap::from([(print('a'), Vec::new())]);
+        assert_eq!(find_copies(&arrived(&["a"]), &nobody), []);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rusqlite::{Params, Row};
 use super::{Error, LastRun, State, columns};
 use crate::database::columns::Count;
 use crate::database::{self, Database};
-use crate::mail::{Both, Side, Uid, UidSet};
+use crate::mail::{Both, Measure, Side, Uid, UidSet};
 use crate::plan::{Intent, IntentId, Lifted, MailboxKey, Pair, PairId, Remembered, Skipped};
 
 /// So many runs of UIDs are looked up one by one without asking how large the mailbox is.
@@ -179,6 +179,25 @@ impl State {
             found(id, pair);
             Ok(())
         })
+    }
+
+    /// The pairs of all mailboxes of which the message measures that, with their mailboxes, the oldest first. Reads these
+    /// rows and no others.
+    pub fn pairs_measuring(&self, measure: Measure) -> Result<Vec<(MailboxKey, PairId, Pair)>, Error> {
+        let mut pairs = Vec::new();
+        self.each(
+            "SELECT id, local_uid, remote_uid, flags, size, internal_date, header, mailbox
+               FROM pair
+              WHERE internal_date = ?1 AND size = ?2
+              ORDER BY id",
+            (measure.internal_date, Count(measure.size)),
+            |row| {
+                let (id, pair) = columns::pair(row)?;
+                pairs.push((row.get(7)?, id, pair));
+                Ok(())
+            },
+        )?;
+        Ok(pairs)
     }
 
     /// The unsettled appends of a mailbox.
@@ -366,6 +385,28 @@ mod tests {
         let (state, _) = odd(100);
         state.each("SELECT id FROM pair WHERE size = 7", [], |_| Ok(())).unwrap();
         assert!(state.rows_read() >= 199, "{}", state.rows_read());
+    }
+
+    #[test]
+    fn pairs_are_found_by_their_measure_in_every_mailbox() {
+        let (mut state, key) = odd(100);
+        let internal_date = InternalDate::from_unix(7).unwrap();
+        let fingerprint = Fingerprint { size: 1, internal_date, header: HeaderDigest::of(b"") };
+        let pair = |number: u32, fingerprint| {
+            let uid = Uid::new(number).unwrap();
+            Pair { uids: Both { local: uid, remote: uid }, flags: FlagSet::new(), fingerprint }
+        };
+        let other = state.remembered().unwrap().into_iter().map(|row| row.key).find(|other| *other != key).unwrap();
+        let ids = state.commit(|change| {
+            change.add_pair(key, &pair(1001, Fingerprint { size: 2, ..fingerprint }))?;
+            Ok([change.add_pair(other, &pair(1000, fingerprint))?, change.add_pair(key, &pair(1000, fingerprint))?])
+        });
+        let [first, second] = ids.unwrap();
+        let before = state.rows_read();
+        let found = state.pairs_measuring(fingerprint.measure()).unwrap();
+        assert_eq!(found, [(other, first, pair(1000, fingerprint)), (key, second, pair(1000, fingerprint))]);
+        assert_eq!(state.rows_read() - before, 2);
+        assert_eq!(state.pairs_measuring(Measure { size: 3, internal_date }).unwrap(), []);
     }
 
     proptest! {

@@ -10,6 +10,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("../../migrations/state/0001_initial.sql"),
         include_str!("../../migrations/state/0002_servers_without_uidplus.sql"),
         include_str!("../../migrations/state/0003_indices_that_are_put_back.sql"),
+        include_str!("../../migrations/state/0004_messages_are_found_by_their_measure.sql"),
     ],
     counters: &[
         counter("pairs", "SELECT count(*) FROM pair WHERE mailbox = mailbox.id"),

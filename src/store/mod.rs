@@ -8,8 +8,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::mail::{
-    Checkpoint, Fingerprint, FlagChange, FlagSet, InternalDate, MailboxName, MailboxStatus, ModSeq, Observation,
-    Subscription, Uid, UidSet, UidValidity,
+    Checkpoint, Fingerprint, FlagChange, FlagSet, InternalDate, MailboxName, MailboxStatus, Measure, ModSeq,
+    Observation, Subscription, Uid, UidSet, UidValidity,
 };
 
 mod each;
@@ -73,6 +73,14 @@ pub trait Store: Send {
         Ok(answers)
     }
 
+    /// What messages of several mailboxes measure, all in as few round trips as the side allows, and in few octets. The
+    /// answers stand in the order of the question. What is gone, or of which nothing is told, is missing from them.
+    async fn measures_each(&mut self, wanted: &[(UidScope, UidSet)]) -> Result<Vec<BTreeMap<Uid, Measure>>, Error> {
+        let prints = self.fingerprints_each(wanted).await?;
+        let measures = |prints: BTreeMap<Uid, Fingerprint>| prints.into_iter().map(|(uid, it)| (uid, it.measure()));
+        Ok(prints.into_iter().map(|prints| measures(prints.unwrap_or_default()).collect()).collect())
+    }
+
     /// Sends these messages, lowest UID first, into `deliver`. UIDs that are gone are not sent. A receiver that was
     /// dropped is no error: what it did not want is read past.
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error>;
@@ -117,11 +125,17 @@ pub trait Store: Send {
         unchanged_since: Option<ModSeq>,
     ) -> Result<Expunged, Error>;
 
-    /// Puts messages of one mailbox into another one of this side without sending them: moves them where the side can do
-    /// that, copies them otherwise; [`Relocated`] says which are gone from `from`. They keep their flags and dates. An
-    /// `Err` leaves open which of them arrived; that `to` is of another generation by now may go unnoticed, but no UID is
-    /// told of it then.
-    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error>;
+    /// Puts messages of one mailbox into another one of this side, or beside themselves, without sending them. What is to
+    /// be moved is copied where the side can do no more; [`Relocated`] says which are gone from `from`. They keep their
+    /// flags and dates. An `Err` leaves open which of them arrived; that `to` is of another generation by now may go
+    /// unnoticed, but no UID is told of it then.
+    async fn relocate(
+        &mut self,
+        from: &UidScope,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error>;
 
     /// Creates a mailbox. One that exists already is no error.
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error>;
@@ -324,6 +338,15 @@ pub enum Expunged {
     /// UIDPLUS, RFC 4315), and these others are marked `\Deleted` and would go too. A message that was to be kept because
     /// it has changed since is one of the others. Never empty.
     Blocked(UidSet),
+}
+
+/// Whether messages that are put into another mailbox stay where they were as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Passage {
+    /// They do.
+    Copy,
+    /// They do not.
+    Move,
 }
 
 /// What became of messages that were to go to another mailbox of their side.

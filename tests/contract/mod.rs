@@ -3,14 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use interimap::mail::{
-    Checkpoint, Flag, FlagChange, FlagMap, FlagSet, HeaderDigest, InternalDate, MailboxName, Observation, Silence,
-    Subscription, Uid, UidSet, UidValidity,
+    Checkpoint, Flag, FlagChange, FlagMap, FlagSet, HeaderDigest, InternalDate, MailboxName, Measure, Observation,
+    Silence, Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Expunged, Fetched, Form, MailboxKind, Message, Reach, Relocated, Store, Stored, UidScope,
-    Wanted,
+    Appended, Body, Cause, Expunged, Fetched, Form, MailboxKind, Message, Passage, Reach, Relocated, Store, Stored,
+    UidScope, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -31,11 +33,13 @@ pub(crate) async fn holds(store: &mut dyn Store, other: &mut dyn Store) {
     what_has_changed_since_is_left_alone(store, other).await;
     exactly_what_was_meant_is_expunged(store, other).await;
     what_is_put_into_another_mailbox_is_there_as_it_was(store).await;
+    what_is_copied_beside_itself_is_there_twice(store).await;
     what_cannot_be_put_anywhere_stays_where_it_is(store).await;
     a_mailbox_moves_with_its_children(store).await;
     a_census_counts_afresh(store, other).await;
     another_generation_is_not_touched(store).await;
     fingerprints_say_who_messages_are(store).await;
+    messages_measure_what_their_fingerprints_say(store).await;
     one_message_refused_leaves_the_others_unharmed(store).await;
     a_missing_mailbox_is_named_as_such(store).await;
     a_message_that_breaks_off_is_not_stored(store, other).await;
@@ -404,7 +408,14 @@ async fn exactly_what_was_meant_is_expunged(store: &mut dyn Store, other: &mut d
 }
 
 async fn what_is_put_into_another_mailbox_is_there_as_it_was(store: &mut dyn Store) {
-    let (from, to) = (fresh(store, "relocate/from").await, fresh(store, "relocate/to").await);
+    for passage in [Passage::Move, Passage::Copy] {
+        is_there_as_it_was(store, passage).await;
+    }
+}
+
+async fn is_there_as_it_was(store: &mut dyn Store, passage: Passage) {
+    let [from, to] = ["from", "to"].map(|end| format!("relocate/{passage:?}/{end}"));
+    let (from, to) = (fresh(store, &from).await, fresh(store, &to).await);
     append(store, &to, &[b"Subject: was here before\r\n\r\n"]).await;
     let texts: [&[u8]; 3] =
         [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n", b"Subject: 3\r\n\r\nthree\r\n"];
@@ -415,7 +426,7 @@ async fn what_is_put_into_another_mailbox_is_there_as_it_was(store: &mut dyn Sto
     let mut asked = UidSet::from_iter([uids[0], uids[2]]);
     let wanted = asked.clone();
     asked.insert(nobody());
-    let relocated = store.relocate(&from, &asked, &to).await.unwrap();
+    let relocated = store.relocate(&from, &asked, &to, passage).await.unwrap();
     assert!(relocated.refused.is_empty(), "{relocated:?}");
     let arrived: UidSet = look(store, &to.name, None).await.messages.keys().skip(1).collect();
     assert_eq!(arrived.len(), 2);
@@ -431,18 +442,69 @@ async fn what_is_put_into_another_mailbox_is_there_as_it_was(store: &mut dyn Sto
     assert!(left.contains(uids[1]), "nobody meant it");
     for uid in [uids[0], uids[2]] {
         assert_eq!(left.contains(uid), !relocated.gone.contains(uid), "{relocated:?}");
+        assert!(passage == Passage::Move || left.contains(uid), "a copy takes nothing away");
     }
-    assert_eq!(store.relocate(&from, &UidSet::new(), &to).await.unwrap(), Relocated::default());
+    assert_eq!(store.relocate(&from, &UidSet::new(), &to, passage).await.unwrap(), Relocated::default());
+}
+
+async fn what_is_copied_beside_itself_is_there_twice(store: &mut dyn Store) {
+    let scope = fresh(store, "relocate/beside").await;
+    let uids = append(store, &scope, &[b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n"]).await;
+    let flags = [(UidSet::from_iter([uids[0]]), change("\\Flagged", ""))];
+    store.store_flags(&scope, &flags, None).await.unwrap();
+    let relocated = store.relocate(&scope, &UidSet::from_iter([uids[0]]), &scope, Passage::Copy).await.unwrap();
+    assert_eq!((relocated.gone, relocated.refused), (UidSet::new(), UidSet::new()));
+    let all: UidSet = look(store, &scope.name, None).await.messages.keys().collect();
+    let held = fetch(store, &scope, &all).await;
+    assert_eq!(held.len(), 3);
+    let (old, new) = (&held[0], &held[2]);
+    assert_eq!((&old.octets, &old.flags, old.internal_date), (&new.octets, &new.flags, new.internal_date));
+    assert!(relocated.at.get(&uids[0]).is_none_or(|told| *told == new.uid), "{:?}", relocated.at);
+    // What is done to one of them is done to that one.
+    store.store_flags(&scope, &[(UidSet::from_iter([new.uid]), change("\\Seen", "\\Flagged"))], None).await.unwrap();
+    let held = fetch(store, &scope, &all).await;
+    assert_eq!((held[0].flags.to_string(), held[2].flags.to_string()), ("\\Flagged".into(), "\\Seen".into()));
+    store.expunge(&scope, &UidSet::from_iter([uids[0]]), None).await.unwrap();
+    let left: UidSet = look(store, &scope.name, None).await.messages.keys().collect();
+    assert_eq!(left, UidSet::from_iter([uids[1], new.uid]));
+}
+
+async fn messages_measure_what_their_fingerprints_say(store: &mut dyn Store) {
+    let (first, second) = (fresh(store, "measures/a").await, fresh(store, "measures/b").await);
+    let texts: [&[u8]; 2] = [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo and more\r\n"];
+    let (ours, theirs) = (append(store, &first, &texts).await, append(store, &second, &texts[1..]).await);
+    let nowhere = UidScope { name: name("measures/nowhere"), uid_validity: first.uid_validity };
+    let wanted = [
+        (first.clone(), UidSet::from_iter([ours[1], nobody()])),
+        (nowhere, UidSet::from_iter([ours[0]])),
+        (second.clone(), theirs.iter().copied().collect()),
+        (first.clone(), UidSet::new()),
+    ];
+    let measures = store.measures_each(&wanted).await.unwrap();
+    let mut expected: Vec<BTreeMap<Uid, Measure>> = Vec::new();
+    for (scope, uids) in &wanted {
+        let prints = store.fingerprints(scope, uids).await.unwrap_or_default();
+        expected.push(prints.into_iter().map(|(uid, print)| (uid, print.measure())).collect());
+    }
+    assert_eq!(measures, expected);
+    assert_eq!(measures.iter().map(BTreeMap::len).collect::<Vec<_>>(), [1, 0, 1, 0]);
+    assert_eq!(measures[0][&ours[1]].size, texts[1].len() as u64);
 }
 
 async fn what_cannot_be_put_anywhere_stays_where_it_is(store: &mut dyn Store) {
-    let from = fresh(store, "relocate/stays").await;
+    for passage in [Passage::Move, Passage::Copy] {
+        stays_where_it_is(store, passage).await;
+    }
+}
+
+async fn stays_where_it_is(store: &mut dyn Store, passage: Passage) {
+    let from = fresh(store, &format!("relocate/{passage:?}/stays")).await;
     let uids: UidSet = append(store, &from, &[b"Subject: 1\r\n\r\n"]).await.into_iter().collect();
     let nowhere = UidScope { name: name("relocate/nowhere"), uid_validity: from.uid_validity };
-    let error = store.relocate(&from, &uids, &nowhere).await.unwrap_err();
+    let error = store.relocate(&from, &uids, &nowhere, passage).await.unwrap_err();
     assert_eq!((error.cause, error.reach), (Cause::NoSuchMailbox, Reach::Mailbox), "{error}");
     let stale = UidScope { uid_validity: UidValidity::new(from.uid_validity.get() ^ 1).unwrap(), ..from.clone() };
-    let error = store.relocate(&stale, &uids, &from).await.unwrap_err();
+    let error = store.relocate(&stale, &uids, &from, passage).await.unwrap_err();
     assert_eq!((error.cause, error.reach), (Cause::UidValidityChanged, Reach::Mailbox), "{error}");
     let held: UidSet = look(store, &from.name, None).await.messages.keys().collect();
     assert_eq!(held, uids);

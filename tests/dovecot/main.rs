@@ -8,6 +8,7 @@ mod support;
 
 mod commands;
 mod compression;
+mod connections;
 mod cost;
 mod fixtures;
 mod kill;

@@ -429,6 +429,103 @@ fn what_was_moved_here_is_moved_there_by_the_server_and_no_body_crosses() {
     }
 }
 
+/// How often bodies were asked for on either side.
+fn bodies(bed: &Bed) -> usize {
+    let of = |side: Side| bed.proxies[side].commands().iter().filter(|line| line.contains("BODY.PEEK[]")).count();
+    of(Local) + of(Remote)
+}
+
+#[test]
+fn s035_what_was_copied_here_is_copied_there_by_the_server_and_no_body_crosses() {
+    const MESSAGES: usize = 200;
+    let bed = Bed::new();
+    let letters: Vec<Made> = (0..MESSAGES).map(|number| Made::simple(&format!("m{number:03}"))).collect();
+    let plain: Vec<_> = letters.iter().map(Made::plain).collect();
+    bed.on(Local).append_many("INBOX", &plain.iter().collect::<Vec<_>>());
+    bed.about(Local, "CREATE {}", &["Archive"]);
+    bed.settle();
+    let mut client = bed.on(Local);
+    client.select("INBOX");
+    client.about("UID COPY 1:* {}", &["Archive"]);
+    drop(client);
+    let run = bed.sync_well();
+    assert_eq!((run.numbers("moved"), run.numbers("copied")), ([0, 0], [0, 200]), "{}", bed.explain(&run));
+    assert_eq!(run.numbers("copied_bytes"), [0, 0], "{}", bed.explain(&run));
+    assert_eq!((bodies(&bed), bed.proxies.remote.count("APPEND")), (0, 0), "{}", bed.explain(&run));
+    assert_eq!(bed.proxies.remote.count("COPY"), 1, "{}", bed.explain(&run));
+    let sent = run.number(Remote, "bytes_sent");
+    assert!(sent < 2_000, "{sent} octets were sent for {MESSAGES} messages");
+    assert_eq!(tokens(&bed, "Archive").remote.len(), MESSAGES);
+    assert_eq!(tokens(&bed, "INBOX").remote.len(), MESSAGES);
+    bed.check_quiet();
+}
+
+#[test]
+fn what_was_moved_out_of_a_mailbox_that_was_deleted_then_is_not_sent() {
+    let bed = Bed::new();
+    for side in [Local, Remote] {
+        bed.about(side, "CREATE {}", &["Archive"]);
+    }
+    bed.about(Local, "CREATE {}", &["Old"]);
+    for token in ["one", "two", "three"] {
+        bed.put(Local, "Old", token);
+    }
+    bed.settle();
+    let mut client = bed.on(Local);
+    client.select("Old");
+    client.about("UID MOVE 1:* {}", &["Archive"]);
+    client.unselect();
+    client.about("DELETE {}", &["Old"]);
+    drop(client);
+    let run = bed.sync_well();
+    assert_eq!((run.numbers("copied"), run.numbers("deleted")), ([0, 3], [0, 1]), "{}", bed.explain(&run));
+    assert_eq!((bodies(&bed), bed.proxies.remote.count("APPEND")), (0, 0), "{}", bed.explain(&run));
+    assert_eq!(tokens(&bed, "Archive").remote, ["one", "three", "two"]);
+    bed.check_quiet();
+}
+
+#[test]
+fn labels_cost_no_body() {
+    let bed = in_line(&["one", "two", "three"]);
+    for label in ["Work", "Home"] {
+        bed.about(Local, "CREATE {}", &[label]);
+    }
+    bed.sync_well();
+    let mut client = bed.on(Local);
+    client.select("INBOX");
+    client.about("UID COPY 1:2 {}", &["Work"]);
+    client.about("UID COPY 2:3 {}", &["Home"]);
+    drop(client);
+    let run = bed.sync_well();
+    assert_eq!(run.numbers("copied"), [0, 4], "{}", bed.explain(&run));
+    assert_eq!((bodies(&bed), bed.proxies.remote.count("COPY")), (0, 2), "{}", bed.explain(&run));
+    assert_eq!(tokens(&bed, "Work").remote, ["one", "two"]);
+    bed.check_quiet();
+    // A label that is taken off is an expunge, and nothing else.
+    bed.expunge(Local, "Work", "one");
+    let run = bed.sync_well();
+    assert_eq!((run.numbers("expunged"), run.numbers("copied")), ([0, 1], [0, 0]), "{}", bed.explain(&run));
+    assert_eq!(tokens(&bed, "INBOX").remote, ["one", "three", "two"]);
+}
+
+#[test]
+fn new_mail_is_asked_for_its_size_and_date_once_and_at_a_first_run_not_at_all() {
+    let measured = |bed: &Bed| {
+        let asks = |line: &&String| line.contains("(INTERNALDATE RFC822.SIZE)");
+        Both::from_fn(|side| bed.proxies[side].commands().iter().filter(asks).count())
+    };
+    let bed = Bed::new();
+    (0..5).for_each(|number| bed.put(Local, "INBOX", &format!("old {number}")));
+    bed.sync_well();
+    assert_eq!(measured(&bed), Both { local: 0, remote: 0 });
+    // Of another size than any that is remembered.
+    (0..5).for_each(|number| bed.put(Local, "INBOX", &format!("new and longer {number}")));
+    let run = bed.sync_well();
+    assert_eq!(measured(&bed), Both { local: 1, remote: 0 }, "{}", bed.explain(&run));
+    let headers = bed.proxies.local.commands().iter().filter(|line| line.contains("HEADER.FIELDS")).count();
+    assert_eq!(headers, 1, "only the newest message that is remembered shows its header: {}", bed.explain(&run));
+}
+
 #[test]
 fn s147_what_a_full_side_holds_already_is_moved_there_although_nothing_new_is_taken() {
     let mut bed = moved_to_the_archive(Options::default(), 3);

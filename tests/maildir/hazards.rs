@@ -11,7 +11,7 @@ use interimap::mail::{
     Access, Both, Checkpoint, FlagSet, InternalDate, MailboxName, Observation, Silence, Uid, UidSet,
 };
 use interimap::store::maildir::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, Maildir, NameEncoding, open};
-use interimap::store::{Appended, Body, Fetched, Form, Message, Store, UidScope, Wanted};
+use interimap::store::{Appended, Body, Fetched, Form, Message, Passage, Store, UidScope, Wanted};
 
 use crate::support::bed::Bed;
 use crate::support::kind::Kind;
@@ -250,7 +250,7 @@ async fn a_move_that_fails_in_the_middle_tells_what_has_moved() {
     fs::write(ground.path("Work").join("dovecot-keywords"), "0 $Junk\n").unwrap();
     fs::write(ground.path("Work").join("dovecot-keywords.lock"), "").unwrap();
     let (from, to) = (scope_of(&mut store, "INBOX").await, scope_of(&mut store, "Work").await);
-    let relocated = store.relocate(&from, &[plain, marked].into_iter().collect(), &to).await.unwrap();
+    let relocated = store.relocate(&from, &[plain, marked].into_iter().collect(), &to, Passage::Move).await.unwrap();
     assert_eq!(relocated.at.keys().copied().collect::<Vec<_>>(), [plain]);
     assert_eq!(relocated.gone, UidSet::from_iter([plain]));
     assert_eq!(relocated.refused, UidSet::from_iter([marked]));

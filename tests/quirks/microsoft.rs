@@ -1,7 +1,7 @@
 //! Microsoft 365 and Exchange: neither CONDSTORE nor ESEARCH nor LIST-EXTENDED, short lines, pauses, calendar items.
 
 use interimap::mail::{Flag, FlagChange, FlagSet, UidSet};
-use interimap::store::{Cause, Method, Reach, Retry, Store, Stored};
+use interimap::store::{Cause, Method, Passage, Reach, Retry, Store, Stored};
 use tokio::time::Instant;
 
 use crate::props::*;
@@ -261,9 +261,9 @@ async fn a_move_is_said_after_the_pause() {
     let (mut store, player) = opened(&script).await;
     let (from, to) = (scope("INBOX", 14), scope("x", 15));
     let before = Instant::now();
-    let relocated = store.relocate(&from, &uids(&[6]), &to).await.unwrap();
+    let relocated = store.relocate(&from, &uids(&[6]), &to, Passage::Move).await.unwrap();
     assert_eq!((relocated.refused, before.elapsed().as_secs()), (uids(&[6]), 5));
-    let relocated = store.relocate(&from, &uids(&[6]), &to).await.unwrap();
+    let relocated = store.relocate(&from, &uids(&[6]), &to, Passage::Move).await.unwrap();
     assert_eq!((relocated.gone, before.elapsed().as_secs()), (uids(&[6]), 10));
     finish(store, player).await;
 }

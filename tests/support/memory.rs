@@ -10,8 +10,8 @@ use interimap::mail::{
     Observation, PermanentFlags, Silence, Subscription, Uid, UidSet, UidValidity,
 };
 use interimap::store::{
-    Appended, Body, Cause, Error, Expunged, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Profile,
-    Relocated, Store, Stored, Traffic, UidScope, Wanted,
+    Appended, Body, Cause, Error, Expunged, Fetched, Form, Listed, Listing, MailboxKind, Message, Method, Passage,
+    Profile, Relocated, Store, Stored, Traffic, UidScope, Wanted,
 };
 use tokio::sync::mpsc;
 
@@ -666,14 +666,24 @@ impl Store for MemoryStore {
 
     /// Message by message: each is in at least one of the two mailboxes whatever happens, and perhaps in both (RFC 6851
     /// §3.3).
-    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
-        let relocation = self.lock().relocation;
+    async fn relocate(
+        &mut self,
+        from: &UidScope,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error> {
+        let relocation = if passage == Passage::Copy { Relocation::Copy } else { self.lock().relocation };
         let mut relocated = Relocated::default();
         for uid in uids.iter() {
             let copied = self.effect(|server| {
                 let held = mailbox(server, from)?.messages.get(&uid).cloned();
                 let target = mailbox(server, to)?;
                 let Some(held) = held else { return Ok(None) };
+                let is_equal = |(_, other): &(&Uid, &Held)| passage == Passage::Copy && other.octets == held.octets;
+                if let Some((uid, _)) = target.messages.iter().find(is_equal).filter(|_| target.is(&Oddity::Merges)) {
+                    return Ok(Some(*uid));
+                }
                 let flags = target.kept_of_new(&held.flags);
                 let new = target.deliver(held.octets, held.internal_date, flags);
                 Ok(Some(new).filter(|_| !target.is(&Oddity::TellsNoUid) && !target.is(&Oddity::NoUidplus)))

@@ -59,6 +59,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     delay: Duration,
+    pace: Duration,
     fault: Option<Armed>,
     struck: bool,
     /// Whether what a stall held back is lost when it ends.
@@ -70,6 +71,8 @@ struct State {
 
 struct Armed {
     direction: Direction,
+    /// The only connection that it strikes, in the order in which they were made.
+    only: Option<usize>,
     trigger: Trigger,
     fault: Fault,
 }
@@ -129,14 +132,24 @@ impl Proxy {
         self.shared.lock().delay = delay;
     }
 
+    /// Takes so long over what comes together on the way to the server, 64 KiB at most, on each connection by itself.
+    pub(crate) fn pace(&self, pace: Duration) {
+        self.shared.lock().pace = pace;
+    }
+
     /// Lets so many more octets pass in that direction, over all connections, and then strikes.
     pub(crate) fn arm(&self, direction: Direction, after: u64, fault: Fault) {
-        self.set(Armed { direction, trigger: Trigger::Octets(after), fault });
+        self.set(Armed { direction, only: None, trigger: Trigger::Octets(after), fault });
+    }
+
+    /// The same for a single connection: the first one that is made after the proxy was told to forget is 0.
+    pub(crate) fn arm_connection(&self, number: usize, direction: Direction, after: u64, fault: Fault) {
+        self.set(Armed { direction, only: Some(number), trigger: Trigger::Octets(after), fault });
     }
 
     /// Strikes before that text passes in that direction.
     pub(crate) fn arm_at(&self, direction: Direction, text: &'static str, fault: Fault) {
-        self.set(Armed { direction, trigger: Trigger::Text(text), fault });
+        self.set(Armed { direction, only: None, trigger: Trigger::Text(text), fault });
     }
 
     fn set(&self, armed: Armed) {
@@ -318,7 +331,10 @@ impl Shared {
     ) {
         for (due, octets) in receiver {
             sleep(due.saturating_duration_since(Instant::now()));
-            let (now, later, fault) = self.split(direction, &octets);
+            if direction == Direction::ToServer {
+                sleep(self.lock().pace);
+            }
+            let (now, later, fault) = self.split(direction, number, &octets);
             if direction == Direction::ToClient {
                 self.lock().record(number, direction, now);
             }
@@ -365,9 +381,13 @@ impl Shared {
     }
 
     /// What of these octets passes now, what later if ever, and what happens between.
-    fn split<'a>(&self, direction: Direction, octets: &'a [u8]) -> (&'a [u8], &'a [u8], Option<Fault>) {
+    fn split<'a>(&self, direction: Direction, number: usize, octets: &'a [u8]) -> (&'a [u8], &'a [u8], Option<Fault>) {
         let mut state = self.lock();
-        let Some(armed) = state.fault.as_mut().filter(|armed| armed.direction == direction) else {
+        let Some(armed) = state
+            .fault
+            .as_mut()
+            .filter(|armed| armed.direction == direction && armed.only.is_none_or(|only| only == number))
+        else {
             return (octets, &[], None);
         };
         let passing = match &mut armed.trigger {

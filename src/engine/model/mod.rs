@@ -3,6 +3,7 @@
 //! converge; nothing may be lost, revived or doubled; a further run has to plan nothing.
 
 mod cases;
+mod copies;
 mod histories;
 #[path = "../../../tests/support/memory.rs"]
 #[expect(unreachable_pub, reason = "the integration tests use it from outside")]

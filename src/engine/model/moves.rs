@@ -14,16 +14,16 @@ use crate::engine::fault::{Fault, plant};
 
 /// Who moves messages, and how the other side behaves, on which they are to be moved.
 #[derive(Clone, Copy, Debug)]
-struct Manner {
+pub(super) struct Manner {
     /// The side on which the user moves messages.
-    side: Side,
+    pub(super) side: Side,
     relocation: Relocation,
     /// Whether it says where messages are then.
-    tells: bool,
+    pub(super) tells: bool,
     observers: Both<Observer>,
 }
 
-const MANNERS: [Manner; 4] = [
+pub(super) const MANNERS: [Manner; 4] = [
     Manner { side: Side::Local, relocation: Relocation::Move, tells: true, observers: OBSERVERS[0] },
     Manner { side: Side::Remote, relocation: Relocation::Move, tells: false, observers: OBSERVERS[1] },
     Manner { side: Side::Remote, relocation: Relocation::Copy, tells: true, observers: OBSERVERS[2] },
@@ -68,10 +68,10 @@ const DEEDS: [Deed; 12] = [
 ];
 
 /// What each mailbox holds.
-type Contents = BTreeMap<&'static str, Vec<u32>>;
+pub(super) type Contents = BTreeMap<&'static str, Vec<u32>>;
 
 /// Both sides hold 3 and twice 5 in `a`, and 6 in `b`.
-fn world(manner: Manner) -> World {
+pub(super) fn world(manner: Manner) -> World {
     let side = manner.side;
     let world = World::in_line(manner.observers);
     for name in ["a", "b", "c"] {
@@ -176,7 +176,7 @@ fn every_deed() -> Vec<(Manner, Deed, usize)> {
 }
 
 /// What is wrong with what the sides hold.
-fn problem(
+pub(super) fn problem(
     world: &World,
     expected: &Contents,
     outcome: Result<(), String>,

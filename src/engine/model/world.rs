@@ -321,6 +321,15 @@ impl User {
         true
     }
 
+    /// Copies the first copy to a mailbox, which is created if need be; says whether there was one.
+    pub(super) fn duplicate(&self, number: u32, to: &str) -> bool {
+        let mut server = self.server.lock().unwrap();
+        let Some(mailbox) = server.mailboxes.get(&self.mailbox) else { return false };
+        let Some(held) = mailbox.messages.values().find(|held| is(held, number)).cloned() else { return false };
+        server.create(&MailboxName::new(to).unwrap()).deliver(held.octets, held.internal_date, held.flags);
+        true
+    }
+
     /// How the whole server gets messages from one mailbox into another one.
     pub(super) fn relocates_by(&self, relocation: Relocation) {
         self.server.lock().unwrap().relocation = relocation;

@@ -11,6 +11,7 @@ use super::connection::{Completion, Go, Incoming, Ticket};
 use super::name::WireName;
 use super::response::{Code, LiteralKind, Response};
 use super::store::ImapStore;
+use super::supply::{Share, Supply};
 use crate::mail::{Flag, FlagSet, InternalDate, Uid, UidSet};
 use crate::store::{
     Appended, Batch, BatchAnswer, Body, Cause, Error, Form, Message, Method, Reach, Retry, UidScope, within_mailbox,
@@ -104,19 +105,23 @@ enum Uids {
 
 /// Everything that was sent and is not answered yet.
 #[derive(Default)]
-struct Road {
+pub(super) struct Road<'a> {
     /// The batches, as they came.
-    batches: VecDeque<Open>,
+    batches: VecDeque<Open<'a>>,
     /// Their commands, as they were sent.
     sent: VecDeque<Sent>,
+    /// How many parts each batch has that was taken and is not answered, whatever is known of it already.
+    unanswered: BTreeMap<u64, usize>,
 }
 
 /// A batch that is not answered yet.
-struct Open {
+struct Open<'a> {
     number: u64,
     parts: Vec<Part>,
     /// How many commands of it are not answered.
     unanswered: usize,
+    /// What it takes of the room that all connections have together.
+    share: Share<'a>,
 }
 
 /// What goes to one mailbox.
@@ -133,7 +138,16 @@ struct Sent {
     letters: Vec<Letter>,
 }
 
-impl Road {
+impl Road<'_> {
+    /// Answers for what was on its way over a connection that is lost: all of it may have arrived.
+    pub(super) fn left_open(self, error: &Error) -> impl Iterator<Item = BatchAnswer> {
+        let answer = move |(number, parts)| {
+            let open = || Err(Error { reach: Reach::Mailbox, ..error.clone() });
+            BatchAnswer { number, parts: std::iter::repeat_with(open).take(parts).collect() }
+        };
+        self.unanswered.into_iter().map(answer)
+    }
+
     /// How many octets of messages are not answered.
     fn octets(&self) -> u64 {
         self.sent.iter().flat_map(|sent| &sent.letters).map(|letter| letter.octets.len() as u64).sum()
@@ -158,17 +172,18 @@ impl Road {
 
 impl ImapStore {
     /// Sends batches as they come, a window ahead of the answers, and answers each as soon as it and all before it are done.
-    pub(super) async fn append_batches(
+    pub(super) async fn append_batches<'a>(
         &mut self,
-        mut batches: mpsc::Receiver<Batch>,
-        answers: mpsc::Sender<BatchAnswer>,
+        supply: &'a Supply,
+        answers: &mpsc::Sender<BatchAnswer>,
+        road: &mut Road<'a>,
     ) -> Result<(), Error> {
-        let mut road = Road::default();
         let mut source = Source::Flowing;
         loop {
             while road.batches.front().is_some_and(|batch| batch.unanswered == 0)
-                && let Some(answer) = self.conclude(&mut road).await?
+                && let Some(answer) = self.conclude(road).await?
             {
+                road.unanswered.remove(&answer.number);
                 // Whoever does not want to know any more finds what arrives by the intents.
                 let _ = answers.send(answer).await;
             }
@@ -177,8 +192,8 @@ impl ImapStore {
             }
             tokio::select! {
                 biased;
-                batch = batches.recv(), if source == Source::Flowing && road.octets() < WINDOW => match batch {
-                    Some(batch) => self.depart(batch, &mut road).await?,
+                batch = supply.next(), if source == Source::Flowing && road.octets() < WINDOW => match batch {
+                    Some((batch, share)) => self.depart(batch, share, road).await?,
                     None => source = Source::Dry,
                 },
                 incoming = self.connection.receive(), if !road.sent.is_empty() => road.notice(incoming?),
@@ -187,9 +202,19 @@ impl ImapStore {
     }
 
     /// Sends a batch.
-    async fn depart(&mut self, Batch { number, parts }: Batch, road: &mut Road) -> Result<(), Error> {
+    async fn depart<'a>(
+        &mut self,
+        Batch { number, parts }: Batch,
+        share: Share<'a>,
+        road: &mut Road<'a>,
+    ) -> Result<(), Error> {
         self.appended |= self.profile.method != Method::Qresync;
-        road.batches.push_back(Open { number, parts: Vec::new(), unanswered: 0 });
+        road.unanswered.insert(number, parts.len());
+        if self.connection.is_asked_to_wait() {
+            self.settle_all(road).await?;
+            self.connection.rest().await;
+        }
+        road.batches.push_back(Open { number, parts: Vec::new(), unanswered: 0, share });
         for (part, (scope, messages)) in parts.into_iter().enumerate() {
             let (wire, limit) = match self.wire(&scope.name) {
                 Ok(wire) => {
@@ -217,14 +242,14 @@ impl ImapStore {
         Ok(())
     }
 
-    fn add_part(&self, road: &mut Road, part: Part) {
+    fn add_part(&self, road: &mut Road<'_>, part: Part) {
         if let Some(batch) = road.batches.back_mut() {
             batch.parts.push(part);
         }
     }
 
     /// Answers the oldest batch, of which all commands are answered: what was refused together is sent again one by one.
-    async fn conclude(&mut self, road: &mut Road) -> Result<Option<BatchAnswer>, Error> {
+    async fn conclude(&mut self, road: &mut Road<'_>) -> Result<Option<BatchAnswer>, Error> {
         let Some(Open { number, parts, .. }) = road.batches.front() else { return Ok(None) };
         let (number, parts) = (*number, parts.len());
         for at in 0..parts {
@@ -239,9 +264,10 @@ impl ImapStore {
                 self.settle_all(road).await?;
             }
         }
-        let Some(batch) = road.batches.pop_front() else { return Ok(None) };
+        let Some(Open { parts: done, share, .. }) = road.batches.pop_front() else { return Ok(None) };
+        drop(share);
         let mut answers = Vec::with_capacity(parts);
-        for Part { scope, outcome } in batch.parts {
+        for Part { scope, outcome } in done {
             let outcome = match outcome {
                 Ok(Outcome { no_such_mailbox: Some(error), .. }) | Err(error) => {
                     answers.push(within_mailbox(Err(error))?);
@@ -263,7 +289,7 @@ impl ImapStore {
         &mut self,
         scope: &UidScope,
         appended: &mut [Appended],
-        road: &mut Road,
+        road: &mut Road<'_>,
     ) -> Result<(), Error> {
         let mut known = self.kept_keywords.get(&scope.name).cloned().unwrap_or_default();
         let unproven = |flags: &FlagSet, kept: &FlagSet| {
@@ -306,7 +332,12 @@ impl ImapStore {
     }
 
     /// The largest message that the mailbox takes, in octets: the same for all, or told for each by STATUS (RFC 7889 §2).
-    async fn append_limit(&mut self, scope: &UidScope, wire: &WireName, road: &mut Road) -> Result<Option<u64>, Error> {
+    async fn append_limit(
+        &mut self,
+        scope: &UidScope,
+        wire: &WireName,
+        road: &mut Road<'_>,
+    ) -> Result<Option<u64>, Error> {
         if let Some(limit) = self.capabilities.append_limit().or(self.append_limits.get(&scope.name).copied().flatten())
         {
             return Ok(Some(limit));
@@ -368,7 +399,13 @@ impl ImapStore {
     }
 
     /// Sends commands one behind the other, without waiting for the answers but where one cannot run on.
-    async fn send(&mut self, jobs: Vec<Job>, wire: &WireName, of: (u64, usize), road: &mut Road) -> Result<(), Error> {
+    async fn send(
+        &mut self,
+        jobs: Vec<Job>,
+        wire: &WireName,
+        of: (u64, usize),
+        road: &mut Road<'_>,
+    ) -> Result<(), Error> {
         for job in jobs {
             match job {
                 Job::Batch(letters) => match self.send_batch(wire, &letters).await? {
@@ -398,7 +435,7 @@ impl ImapStore {
     }
 
     /// Waits for the answers to all that was sent.
-    async fn settle_all(&mut self, road: &mut Road) -> Result<(), Error> {
+    async fn settle_all(&mut self, road: &mut Road<'_>) -> Result<(), Error> {
         while !road.sent.is_empty() {
             let incoming = self.connection.receive().await?;
             road.notice(incoming);

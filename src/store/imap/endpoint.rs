@@ -26,6 +26,29 @@ pub struct Endpoint {
     pub trace: Option<Arc<dyn WireTrace>>,
 }
 
+/// How many connections to a server there may be at a time: 1 … 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connections(u8);
+
+impl Connections {
+    /// A single one.
+    pub const ONE: Connections = Connections(1);
+    /// As many as there may be where nobody says otherwise.
+    pub const USUAL: Connections = Connections(4);
+    /// More than any server allows one user.
+    pub const MOST: Connections = Connections(64);
+
+    /// So many, if that is a number of connections.
+    pub fn new(connections: u8) -> Option<Connections> {
+        (1..=Connections::MOST.0).contains(&connections).then_some(Connections(connections))
+    }
+
+    /// The number.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
 /// What carries the octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {

@@ -6,7 +6,7 @@ use super::connection::{Completion, Incoming, Reply};
 use super::response::{Fetch, Response};
 use super::store::ImapStore;
 use super::tour::{News, Stop, Tour};
-use crate::mail::{Fingerprint, HeaderDigest, InternalDate, Uid, UidSet};
+use crate::mail::{Fingerprint, HeaderDigest, InternalDate, Measure, Uid, UidSet};
 use crate::store::{Cause, Error, UidScope};
 
 /// What was said of one message; a server may use several responses.
@@ -24,9 +24,20 @@ impl Features {
         self.header = fetch.header.as_deref().map(HeaderDigest::of).or(self.header);
     }
 
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure { size: self.size?, internal_date: self.internal_date? })
+    }
+
     fn complete(&self) -> Option<Fingerprint> {
         Some(Fingerprint { size: self.size?, internal_date: self.internal_date?, header: self.header? })
     }
+}
+
+const ITEMS_OF_A_MEASURE: &str = "INTERNALDATE RFC822.SIZE";
+
+fn items_of_a_fingerprint() -> String {
+    let fields = HeaderDigest::FIELDS.join(" ").to_ascii_uppercase();
+    format!("{ITEMS_OF_A_MEASURE} BODY.PEEK[HEADER.FIELDS ({fields})]")
 }
 
 /// What was answered in one mailbox.
@@ -62,6 +73,11 @@ impl Answers {
         }
         self.found.into_iter().map(|(uid, features)| Some((uid, features.complete()?))).collect()
     }
+
+    /// What was told of the messages, whatever is wrong with the rest.
+    fn measures(self) -> BTreeMap<Uid, Measure> {
+        self.found.into_iter().filter_map(|(uid, features)| Some((uid, features.measure()?))).collect()
+    }
 }
 
 impl ImapStore {
@@ -87,10 +103,24 @@ impl ImapStore {
         &mut self,
         wanted: &[(UidScope, UidSet)],
     ) -> Result<Vec<Option<BTreeMap<Uid, Fingerprint>>>, Error> {
+        let answers = self.tour_with(wanted, &items_of_a_fingerprint()).await?;
+        Ok(answers.into_iter().zip(wanted).map(|(answers, (_, uids))| answers?.of_all(uids)).collect())
+    }
+
+    pub(super) async fn tour_for_measures(
+        &mut self,
+        wanted: &[(UidScope, UidSet)],
+    ) -> Result<Vec<BTreeMap<Uid, Measure>>, Error> {
+        let answers = self.tour_with(wanted, ITEMS_OF_A_MEASURE).await?;
+        Ok(answers.into_iter().map(|answers| answers.map(Answers::measures).unwrap_or_default()).collect())
+    }
+
+    /// What was answered mailbox by mailbox; `None` where that could not be asked.
+    async fn tour_with(&mut self, wanted: &[(UidScope, UidSet)], items: &str) -> Result<Vec<Option<Answers>>, Error> {
         let mut answers: Vec<Option<Answers>> = wanted.iter().map(|_| Some(Answers::default())).collect();
         let mut tour = Tour::new(self);
         for (place, (scope, uids)) in wanted.iter().enumerate().filter(|(_, (_, uids))| !uids.is_empty()) {
-            let stop = Stop { place, scope: scope.clone(), commands: self.questions(uids) };
+            let stop = Stop { place, scope: scope.clone(), commands: self.questions(uids, items) };
             if tour.add(self, stop).is_err() {
                 answers[place] = None;
             }
@@ -110,20 +140,17 @@ impl ImapStore {
                 answers.notice(&wanted[place].1, reply);
             }
         }
-        Ok(answers.into_iter().zip(wanted).map(|(answers, (_, uids))| answers?.of_all(uids)).collect())
+        Ok(answers)
     }
 
-    fn questions(&self, uids: &UidSet) -> Vec<String> {
-        let fields = HeaderDigest::FIELDS.join(" ").to_ascii_uppercase();
-        uids.split(self.quirks.line_limit)
-            .iter()
-            .map(|set| format!("UID FETCH {set} (INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({fields})])"))
-            .collect()
+    fn questions(&self, uids: &UidSet, items: &str) -> Vec<String> {
+        uids.split(self.quirks.line_limit).iter().map(|set| format!("UID FETCH {set} ({items})")).collect()
     }
 
     async fn ask_fingerprints(&mut self, uids: &UidSet) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
         let mut answers = Answers::default();
-        self.connection.flight(self.questions(uids), |_, reply| answers.notice(uids, reply)).await?;
+        let questions = self.questions(uids, &items_of_a_fingerprint());
+        self.connection.flight(questions, |_, reply| answers.notice(uids, reply)).await?;
         if let Some(refusal) = answers.refusal {
             self.check(&refusal, "to show the headers")?;
         }

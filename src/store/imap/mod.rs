@@ -5,6 +5,7 @@ mod append;
 mod capability;
 mod census;
 mod connection;
+mod crew;
 mod endpoint;
 mod expunge;
 mod fetch;
@@ -23,14 +24,16 @@ mod select;
 mod session;
 mod store;
 mod store_flags;
+mod supply;
 mod tour;
 mod transport;
 mod tunnel;
 mod wire;
 
+pub use crew::Crew;
 pub use endpoint::{
-    Compression, Endpoint, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions, TlsVersion,
-    TunnelStderr, Verification, WireTrace,
+    Compression, Connections, Endpoint, Link, Login, Mechanism, PasswordSource, Protection, Speaker, TlsOptions,
+    TlsVersion, TunnelStderr, Verification, WireTrace,
 };
 pub use session::{connect, connect_over};
 pub use store::ImapStore;

@@ -1,4 +1,4 @@
-//! Putting messages into another mailbox of the same side: UID MOVE (RFC 6851), or UID COPY where there is none. Which of
+//! Putting messages into another mailbox of the same side: UID COPY, or UID MOVE (RFC 6851) where there is one. Which of
 //! them is where now, COPYUID tells (RFC 4315 §3).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +7,20 @@ use super::connection::Reply;
 use super::response::{Code, Response, Status, Vanished};
 use super::store::ImapStore;
 use crate::mail::{Uid, UidSet};
-use crate::store::{Cause, Error, Relocated, UidScope};
+use crate::store::{Cause, Error, Passage, Relocated, UidScope};
 
 impl ImapStore {
-    pub(super) async fn relocate_messages(&mut self, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+    pub(super) async fn relocate_messages(
+        &mut self,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error> {
         let wire = self.wire(&to.name)?;
-        let verb = if self.capabilities.has("MOVE") { Verb::Move } else { Verb::Copy };
+        let verb = match passage {
+            Passage::Move if self.capabilities.has("MOVE") => Verb::Move,
+            Passage::Move | Passage::Copy => Verb::Copy,
+        };
         let sets = uids.split(self.quirks.line_limit);
         // Without UIDPLUS nothing of it was promised.
         let tells = self.capabilities.has("UIDPLUS");

@@ -6,18 +6,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use super::append::Road;
 use super::capability::Capabilities;
 use super::connection::Connection;
 use super::fetch::Outlet;
 use super::mailbox::Done;
 use super::name::{Names, WireName};
 use super::quirks::Quirks;
+use super::supply::Supply;
 use crate::mail::{
-    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
+    Fingerprint, FlagChange, FlagSet, MailboxName, MailboxStatus, Measure, ModSeq, Observation, Subscription, Uid,
+    UidSet,
 };
 use crate::store::{
-    Appended, Batch, BatchAnswer, Cause, Delivered, Error, Expunged, Fetched, Listing, Message, Profile, Relocated,
-    Request, Requests, Store, Stored, Traffic, UidScope, Wanted, within_mailbox,
+    Appended, Batch, BatchAnswer, Cause, Delivered, Error, Expunged, Fetched, Listing, Message, Passage, Profile,
+    Relocated, Request, Requests, Store, Stored, Traffic, UidScope, Wanted, within_mailbox,
 };
 
 /// How long a server may take to say goodbye.
@@ -101,6 +104,17 @@ impl ImapStore {
         patiently!(self, self.select(scope))
     }
 
+    /// Appends what this connection gets of what others may take from, too.
+    pub(super) async fn append_supplied<'a>(
+        &mut self,
+        supply: &'a Supply,
+        answers: &mpsc::Sender<BatchAnswer>,
+        road: &mut Road<'a>,
+    ) -> Result<(), Error> {
+        self.be_ready().await?;
+        self.append_batches(supply, answers, road).await
+    }
+
     /// To be called before a verb begins.
     async fn be_ready(&mut self) -> Result<(), Error> {
         self.connection.ensure_idle()?;
@@ -162,6 +176,11 @@ impl Store for ImapStore {
         Ok(answers)
     }
 
+    async fn measures_each(&mut self, wanted: &[(UidScope, UidSet)]) -> Result<Vec<BTreeMap<Uid, Measure>>, Error> {
+        self.be_ready().await?;
+        self.tour_for_measures(wanted).await
+    }
+
     async fn fetch(&mut self, scope: &UidScope, uids: &UidSet, deliver: mpsc::Sender<Fetched>) -> Result<(), Error> {
         self.be_ready().await?;
         let request = Request { place: 0, scope: scope.clone(), uids: uids.clone() };
@@ -179,7 +198,7 @@ impl Store for ImapStore {
         let (answers, mut answered) = mpsc::channel(1);
         let _ = send.try_send(Batch { number: 0, parts: vec![(scope.clone(), messages)] });
         drop(send);
-        self.append_batches(batches, answers).await?;
+        self.append_batches(&Supply::new(batches), &answers, &mut Road::default()).await?;
         let parts = answered.recv().await.map(|answer| answer.parts).unwrap_or_default();
         let unanswered = || Err(Error::side(Cause::Protocol, "an append was not answered"));
         parts.into_iter().next().unwrap_or_else(unanswered)
@@ -190,8 +209,7 @@ impl Store for ImapStore {
         batches: mpsc::Receiver<Batch>,
         answers: mpsc::Sender<BatchAnswer>,
     ) -> Result<(), Error> {
-        self.be_ready().await?;
-        self.append_batches(batches, answers).await
+        self.append_supplied(&Supply::new(batches), &answers, &mut Road::default()).await
     }
 
     async fn store_flags(
@@ -218,9 +236,15 @@ impl Store for ImapStore {
         })
     }
 
-    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+    async fn relocate(
+        &mut self,
+        from: &UidScope,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error> {
         patiently!(self, self.select(from))?;
-        self.relocate_messages(uids, to).await
+        self.relocate_messages(uids, to, passage).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {

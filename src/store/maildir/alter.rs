@@ -289,7 +289,7 @@ impl Tree {
 }
 
 /// What follows the unique part of a name, without the letters that mean something in this mailbox only.
-fn without_keyword_letters(info: &[u8], mailbox: &Mailbox) -> Vec<u8> {
+pub(super) fn without_keyword_letters(info: &[u8], mailbox: &Mailbox) -> Vec<u8> {
     let own = flags_of(info, &mailbox.letters, &FlagSet::new());
     let plain = own.filtered(|flag| !matches!(flag, crate::mail::Flag::Keyword(_)));
     written(&plain, info, &mailbox.letters).info

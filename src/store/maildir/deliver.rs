@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, fstat, fsync, futimens, openat, unlinkat};
 use rustix::io::Errno;
 
-use crate::mail::{FlagSet, HeaderDigest};
+use crate::mail::{FlagSet, HeaderDigest, InternalDate};
 use crate::store::{Appended, Body, Cause, Error, Message, Reach, UidScope};
 
 use super::endpoint::{Durability, KeywordStorage};
@@ -30,15 +30,24 @@ const LEFT_OVER: i64 = 36 * 3600;
 const SYNCED_AT_ONCE: usize = 16;
 
 /// A message that lies in `tmp`.
-struct Draft {
+pub(super) struct Draft {
     file: File,
     temporary: String,
     flags: FlagSet,
     arrival: Arrival,
 }
 
+/// How a file that is about to be written will stand in its mailbox.
+pub(super) struct Place {
+    pub(super) folder: Folder,
+    pub(super) info: Vec<u8>,
+    pub(super) keywords: FlagSet,
+    pub(super) internal_date: InternalDate,
+    pub(super) print: Option<Print>,
+}
+
 /// What became of one message so far.
-enum Fate {
+pub(super) enum Fate {
     Drafted(Box<Draft>),
     Refused(Error),
 }
@@ -53,10 +62,7 @@ impl Tree {
         let told = |errno| fault::of_mailbox(errno, &scope.name, "written to");
         let all: FlagSet = messages.iter().flat_map(|message| message.flags.iter()).collect();
         self.give_letters(&mut mailbox, &folders, &all)?;
-        let tmp = folders.tmp().map_err(told)?;
-        if self.swept.insert(mailbox.key) {
-            sweep(&tmp);
-        }
+        let tmp = self.drafts_of(&mailbox, &folders).map_err(told)?;
         let mut fates: Vec<Fate> = Vec::with_capacity(messages.len());
         for message in messages {
             fates.push(match self.draft(&mailbox, &tmp, message) {
@@ -64,16 +70,37 @@ impl Tree {
                 Err(error) => Fate::Refused(error),
             });
         }
+        self.deliver(&mailbox, &mut folders, &tmp, fates)
+    }
+
+    /// Where messages are drafted, without what killed runs have left there.
+    pub(super) fn drafts_of(&mut self, mailbox: &Mailbox, folders: &Folders) -> Result<OwnedFd, Errno> {
+        let tmp = folders.tmp()?;
+        if self.swept.insert(mailbox.key) {
+            sweep(&tmp);
+        }
+        Ok(tmp)
+    }
+
+    /// Puts drafts where they belong, and files them.
+    pub(super) fn deliver(
+        &mut self,
+        mailbox: &Mailbox,
+        folders: &mut Folders,
+        tmp: &OwnedFd,
+        mut fates: Vec<Fate>,
+    ) -> Result<Vec<Appended>, Error> {
+        let told = |errno| fault::of_mailbox(errno, &mailbox.name, "written to");
         if self.durability == Durability::Synced {
-            sync_all(&mut fates, &tmp);
+            sync_all(&mut fates, tmp);
         }
         let mut filled = BTreeSet::new();
         for fate in &mut fates {
             let Fate::Drafted(draft) = fate else { continue };
-            match give_name(&mut folders, &tmp, draft) {
+            match give_name(folders, tmp, draft) {
                 Ok(()) => drop(filled.insert(draft.arrival.folder)),
                 Err(errno) => {
-                    unlinkat(&tmp, draft.temporary.as_str(), AtFlags::empty()).ok();
+                    unlinkat(tmp, draft.temporary.as_str(), AtFlags::empty()).ok();
                     *fate = Fate::Refused(fault::of_system(errno, Reach::Message, "a message cannot be delivered"));
                 }
             }
@@ -101,16 +128,34 @@ impl Tree {
         if message.size == 0 {
             return Err(Error::message(Cause::CannotHold, "a message without an octet is none").for_good());
         }
+        let Message { flags, internal_date, size, form, body, .. } = message;
+        let (header, mark) = (HeaderDigest::of(body.head()), mark_of(body.head()));
+        let Written { info, keywords } = written(&flags, b"", &mailbox.letters);
+        let flags = flags_of(&info, &mailbox.letters, &keywords);
+        // What says no flag has not been seen by anybody.
+        let folder = if info.is_empty() { Folder::New } else { Folder::Cur };
+        let print = Some(Print { size, mark, form, header });
+        let place = Place { folder, info, keywords, internal_date, print };
+        self.draft_with(tmp, flags, place, |file| write_body(file, body, size))
+    }
+
+    /// Writes a file into `tmp` that is to have that place. What fails leaves nothing there.
+    pub(super) fn draft_with(
+        &self,
+        tmp: &OwnedFd,
+        flags: FlagSet,
+        place: Place,
+        write: impl FnOnce(&mut File) -> Result<(), Error>,
+    ) -> Result<Draft, Error> {
         let unique_name = self.fresh_names.next(SystemTime::now());
         let temporary = format!("{PREFIX}{}", String::from_utf8_lossy(&unique_name));
         let told = |errno| fault::of_system(errno, Reach::Message, "a message cannot be written");
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(tmp, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR).map_err(told)?;
+        let opening = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(tmp, temporary.as_str(), opening, Mode::RUSR | Mode::WUSR).map_err(told)?;
         let mut file = File::from(file);
-        let Message { flags, internal_date, size, form, body, .. } = message;
-        let (header, mark) = (HeaderDigest::of(body.head()), mark_of(body.head()));
+        let Place { folder, info, keywords, internal_date, print } = place;
         let written_down = (|| {
-            write_body(&mut file, body, size)?;
+            write(&mut file)?;
             let seconds = Timespec { tv_sec: internal_date.unix(), tv_nsec: 0 };
             futimens(&file, &Timestamps { last_access: seconds, last_modification: seconds }).map_err(told)?;
             Ok(FileStamp::of(&fstat(&file).map_err(told)?))
@@ -122,11 +167,6 @@ impl Tree {
                 return Err(error);
             }
         };
-        let Written { info, keywords } = written(&flags, b"", &mailbox.letters);
-        let flags = flags_of(&info, &mailbox.letters, &keywords);
-        // What says no flag has not been seen by anybody.
-        let folder = if info.is_empty() { Folder::New } else { Folder::Cur };
-        let print = Some(Print { size, mark, form, header });
         let arrival = Arrival { unique_name, folder, info, keywords, stamp, internal_date, print };
         Ok(Draft { file, temporary, flags, arrival })
     }

@@ -24,7 +24,7 @@ use super::tree::Tree;
 /// How many pieces of a large message wait to be taken.
 const PIECES_AHEAD: usize = 4;
 /// So many messages are looked up at once.
-const LOOKED_UP_AT_ONCE: u32 = 1024;
+pub(super) const LOOKED_UP_AT_ONCE: u32 = 1024;
 
 impl Tree {
     /// Sends messages, lowest UID first.
@@ -101,7 +101,7 @@ impl Tree {
     }
 
     /// Opens the file of a message, wherever it is by now; `None` where it is gone.
-    fn open_message(
+    pub(super) fn open_message(
         &mut self,
         mailbox: &Mailbox,
         folders: &Folders,

@@ -9,6 +9,7 @@ mod alter;
 mod compare;
 mod deliver;
 mod directories;
+mod duplicate;
 mod endpoint;
 mod fault;
 mod fetch;
@@ -40,8 +41,8 @@ use tokio::task::spawn_blocking;
 pub use endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, NameEncoding};
 
 use super::{
-    Appended, Cause, Error, Expunged, Fetched, Incarnation, Listing, Message, Method, Profile, Relocated, Store,
-    Stored, Traffic, UidScope, Wanted,
+    Appended, Cause, Error, Expunged, Fetched, Incarnation, Listing, Message, Method, Passage, Profile, Relocated,
+    Store, Stored, Traffic, UidScope, Wanted,
 };
 use crate::mail::{
     Fingerprint, FlagChange, MailboxName, MailboxStatus, ModSeq, Observation, Subscription, Uid, UidSet,
@@ -174,9 +175,19 @@ impl Store for Maildir {
         self.with(move |tree| tree.expunge(&scope, &uids, unchanged_since)).await
     }
 
-    async fn relocate(&mut self, from: &UidScope, uids: &UidSet, to: &UidScope) -> Result<Relocated, Error> {
+    async fn relocate(
+        &mut self,
+        from: &UidScope,
+        uids: &UidSet,
+        to: &UidScope,
+        passage: Passage,
+    ) -> Result<Relocated, Error> {
         let (from, uids, to) = (from.clone(), uids.clone(), to.clone());
-        self.with(move |tree| tree.relocate(&from, &uids, &to)).await
+        let work = move |tree: &mut Tree| match passage {
+            Passage::Move => tree.relocate(&from, &uids, &to),
+            Passage::Copy => tree.duplicate(&from, &uids, &to),
+        };
+        self.with(work).await
     }
 
     async fn create(&mut self, name: &MailboxName) -> Result<(), Error> {
