@@ -23,11 +23,12 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// How many messages the mailbox has, on both sides. Disks are slow to make ten times as many, which cost as much each.
 const MESSAGES: usize = 20_000;
 
-/// Most octets a message, both sides together, of a run that finds every message and pairs it.
-const OCTETS_OF_FIRST: usize = 1000;
+/// Most octets a message, both sides together, of a run that finds every message and pairs it: on each side 45 of its name,
+/// 24 of where that is, and 32 of its stamp until it has a row. The rest is room to grow.
+const OCTETS_OF_FIRST: usize = 270;
 
-/// Of one that reads the directories of both sides at once, and finds what it knows: the names, and room to grow.
-const OCTETS_OF_READING: usize = 320;
+/// Of one that reads the directories of both sides at once, and finds what it knows: the names, and where they are.
+const OCTETS_OF_READING: usize = 195;
 
 /// Of one that copies every message into an empty tree.
 const OCTETS_OF_COPYING: usize = 16;
@@ -36,7 +37,7 @@ const OCTETS_OF_COPYING: usize = 16;
 const ALLOWANCE_OF_COPYING: usize = 1 << 20;
 
 /// What two stores and a run take, however many messages there are.
-const ALLOWANCE: usize = 1 << 20;
+const ALLOWANCE: usize = 1 << 16;
 
 /// The only test here, for all that runs beside it would be counted.
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use interimap::mail::Both;
 use interimap::mail::Side::{self, Local, Remote};
 
+use crate::programs::file_of;
 use crate::support::bed::{Bed, Link, Run};
 use crate::support::disk::{Disk, Use};
 use crate::support::kind::{Kind, Server};
@@ -258,17 +259,6 @@ fn s138_a_file_that_may_not_be_read_is_named_and_the_rest_goes_on() {
     set_mode(&file, 0o600);
     let run = bed.sync_well();
     bed.check(bed.snapshot(Local).mailbox("INBOX").messages.len() == 6, "nothing is doubled", &run);
-}
-
-fn file_of(bed: &Bed, mailbox: &str, token: &str) -> PathBuf {
-    let path = bed.tree(Local).path(mailbox);
-    let files = ["new", "cur"].map(|part| fs::read_dir(path.join(part)).unwrap()).into_iter().flatten();
-    let line = format!("X-Token: {token}");
-    let mut found = files.map(|entry| entry.unwrap().path()).filter(|file| {
-        let text = fs::read(file).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().any(|it| it == line)
-    });
-    found.next().unwrap_or_else(|| panic!("no file holds {token}"))
 }
 
 /// What may stand where a tree was whose disk is not mounted.

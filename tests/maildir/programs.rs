@@ -35,7 +35,7 @@ fn entries(path: &Path) -> Vec<PathBuf> {
 }
 
 /// The file of the only message of a mailbox with that token.
-fn file_of(bed: &Bed, mailbox: &str, token: &str) -> PathBuf {
+pub(crate) fn file_of(bed: &Bed, mailbox: &str, token: &str) -> PathBuf {
     let home = bed.tree(Local).path(mailbox);
     let line = format!("X-Token: {token}");
     let holds =

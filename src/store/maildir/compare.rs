@@ -20,7 +20,10 @@ use super::stamp::FileStamp;
 /// What has become of a mailbox's messages.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Files that no row speaks of, in the order in which they get their UIDs.
+    /// Files that no row speaks of, in the order in which they get their UIDs: those that are known by their names, as
+    /// nearly all are.
+    pub(super) fresh: Vec<Fresh>,
+    /// Those that more has to be said of, in that order.
     pub(super) arrived: Vec<Arrival>,
     /// Messages with other flags, or under other names, as they are now.
     pub(super) renamed: Vec<Filed>,
@@ -36,6 +39,14 @@ pub(super) struct Findings {
     pub(super) parted: Vec<(FileStamp, Parted)>,
 }
 
+/// A file that no row speaks of, in little room: there may be a million at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh {
+    /// Which one it is in the reading.
+    pub(super) at: u32,
+    pub(super) stamp: FileStamp,
+}
+
 /// Who a message is that is not listed, and its keywords in the index.
 pub(super) type Parted = (Print, FlagSet);
 
@@ -47,12 +58,48 @@ impl Findings {
 
     /// How many rows will have to be written.
     pub(super) fn len(&self) -> usize {
-        let Findings { arrived, renamed, replaced, rewritten, missing, .. } = self;
-        arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
+        let Findings { fresh, arrived, renamed, replaced, rewritten, missing, .. } = self;
+        fresh.len() + arrived.len() + renamed.len() + replaced.len() + rewritten.len() + missing.len()
     }
 }
 
-/// A file, and what its message is known by in the index.
+impl Fresh {
+    /// All that is known of it; `pass` has shown it.
+    pub(super) fn arrival(&self, pass: &Pass) -> Arrival {
+        let listed = pass.listed(self.at);
+        arrival(listed.unique.to_vec(), &listed, self.stamp)
+    }
+}
+
+impl Findings {
+    /// The files that no row speaks of, in the order in which they get their UIDs.
+    pub(super) fn arrivals<'a>(&'a self, pass: &'a Pass) -> impl Iterator<Item = Cow<'a, Arrival>> + 'a {
+        let (mut fresh, mut arrived) = (self.fresh.iter().peekable(), self.arrived.iter().peekable());
+        std::iter::from_fn(move || {
+            let is_next = |fresh: &&Fresh| match arrived.peek() {
+                Some(other) => (fresh.stamp.mtime, pass.listed(fresh.at).unique) < order(other),
+                None => true,
+            };
+            match fresh.next_if(is_next) {
+                Some(fresh) => Some(Cow::Owned(fresh.arrival(pass))),
+                None => arrived.next().map(Cow::Borrowed),
+            }
+        })
+    }
+
+    /// Puts what has arrived in the order in which it gets its UIDs.
+    pub(super) fn put_in_order(&mut self, pass: &Pass) {
+        let place = |fresh: &Fresh| (fresh.stamp.mtime, pass.listed(fresh.at).unique);
+        self.fresh.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+        self.arrived.sort_by(|a, b| order(a).cmp(&order(b)));
+    }
+}
+
+fn order(arrival: &Arrival) -> (i64, &[u8]) {
+    (arrival.stamp.mtime, &arrival.unique_name)
+}
+
+/// A file, and what its message is known by in the index: its own name if that is borrowed.
 type Keyed<'a> = (Cow<'a, [u8]>, Listed<'a>);
 
 /// What ends a comparison.
@@ -87,7 +134,7 @@ pub(super) fn compare(
     let mut files = files_of(index, mailbox, folders, pass)?.peekable();
     let mut findings = Findings::default();
     let mut suspects: Vec<(Filed, Listed<'_>)> = Vec::new();
-    let mut new: Vec<Keyed<'_>> = Vec::new();
+    let mut new = New::default();
     let mut missing: Vec<Filed> = Vec::new();
     let relettered = (mailbox.letters != *letters).then_some((&mailbox.letters, letters));
     index.each_by_name(mailbox.key, |row| {
@@ -105,21 +152,24 @@ pub(super) fn compare(
         }
         Ok(())
     })?;
-    new.extend(files);
+    files.for_each(|file| new.push(file));
     for (filed, listed) in suspects {
         judge(folders, mailbox, filed, &listed, relettered, &mut findings)?;
     }
     let mut missing: HashMap<FileStamp, Vec<Filed>> = by_stamp(missing);
-    findings.arrived.reserve_exact(new.len());
-    for (key, listed) in new {
+    let New { plain, others } = new;
+    let plain_ones = plain.iter().map(|at| pass.listed(*at)).map(|listed| (Cow::Borrowed(listed.unique), listed));
+    findings.fresh.reserve_exact(plain.len());
+    for (key, listed) in plain_ones.chain(others) {
         let Some(stamp) = stamp_of(folders, &listed)? else { continue };
-        match renamed_apart(folders, &listed, missing.get_mut(&stamp))? {
-            Some(filed) => {
+        match (renamed_apart(folders, &listed, missing.get_mut(&stamp))?, key) {
+            (Some(filed), key) => {
                 let (unique_name, info) = (key.into_owned(), listed.info().to_vec());
                 findings.renamed_apart.push(filed.uid);
                 findings.renamed.push(Filed { unique_name, info, folder: listed.folder, ..filed });
             }
-            None => findings.arrived.push(arrival(key.into_owned(), &listed, stamp)),
+            (None, Cow::Borrowed(_)) => findings.fresh.push(Fresh { at: listed.at, stamp }),
+            (None, Cow::Owned(key)) => findings.arrived.push(arrival(key, &listed, stamp)),
         }
     }
     for filed in missing.into_values().flatten() {
@@ -128,8 +178,25 @@ pub(super) fn compare(
             findings.parted.push((filed.stamp, (print, filed.keywords)));
         }
     }
-    findings.arrived.sort_by(|a, b| (a.stamp.mtime, &a.unique_name).cmp(&(b.stamp.mtime, &b.unique_name)));
+    findings.put_in_order(pass);
     Ok(findings)
+}
+
+/// Files that are not in the index under the names that they have.
+#[derive(Default)]
+struct New<'a> {
+    /// Those that are known by their own names, by their places in the reading.
+    plain: Vec<u32>,
+    others: Vec<Keyed<'a>>,
+}
+
+impl<'a> New<'a> {
+    fn push(&mut self, file: Keyed<'a>) {
+        match file {
+            (Cow::Borrowed(_), listed) => self.plain.push(listed.at),
+            other => self.others.push(other),
+        }
+    }
 }
 
 /// Which of the messages that are missing a file is under another unique name: some programs put down in it what UID or
@@ -303,5 +370,51 @@ fn stamp_of(folders: &Folders, listed: &Listed<'_>) -> Result<Option<FileStamp>,
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Some(FileStamp::of(&stat))),
         Ok(_) | Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::super::endpoint::{Durability, Endpoint, IndexFile, KeywordStorage, Layout, NameEncoding};
+    use super::super::refresh::Depth;
+    use super::super::tree::Tree;
+    use crate::mail::{Access, MailboxName};
+
+    /// Two kinds of lists hold what is new, and one order goes through both.
+    #[test]
+    fn what_arrives_gets_its_uids_by_date_whether_or_not_it_shares_a_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().join("Mail/INBOX");
+        for part in ["cur", "new", "tmp"] {
+            fs::create_dir_all(home.join(part)).unwrap();
+        }
+        let by_date = ["new/b", "cur/c:2,S", "cur/d:2,", "new/a", "cur/b:2,S", "new/e"];
+        for (at, name) in by_date.iter().enumerate().rev() {
+            fs::write(home.join(name), name).unwrap();
+            // Two of one date are in the order of their names.
+            let seconds = [10, 20, 20, 30, 40, 50][at];
+            let file = File::options().write(true).open(home.join(name)).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        }
+        let endpoint = Endpoint {
+            path: directory.path().join("Mail"),
+            layout: Layout::Fs,
+            inbox: None,
+            names: NameEncoding::Utf8,
+            keywords: KeywordStorage::Index,
+            durability: Durability::Unsynced,
+            access: Access::ReadWrite,
+        };
+        let mut tree = Tree::open(&endpoint, &IndexFile::Kept(directory.path().join("index"))).unwrap();
+        tree.mailboxes().unwrap();
+        let mailbox = tree.refreshed(&MailboxName::inbox(), Depth::Afresh).unwrap();
+        let filed = tree.index.messages(mailbox.key, &tree.index.all_uids(mailbox.key).unwrap()).unwrap();
+        let filed = filed
+            .values()
+            .map(|filed| format!("{}/{}", filed.folder.as_str(), String::from_utf8_lossy(&filed.file_name())));
+        assert_eq!(filed.collect::<Vec<_>>(), by_date);
     }
 }

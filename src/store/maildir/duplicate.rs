@@ -10,7 +10,7 @@ use crate::store::{Appended, Cause, Error, Reach, Relocated, UidScope};
 use super::alter::without_keyword_letters;
 use super::deliver::{Draft, Fate, Place};
 use super::fault;
-use super::fetch::in_parts;
+use super::fetch::LOOKED_UP_AT_ONCE;
 use super::flags::{Written, flags_of, written};
 use super::folders::Folder;
 use super::index::{Filed, Mailbox};
@@ -28,7 +28,7 @@ impl Tree {
         let told = |errno| fault::of_mailbox(errno, &to.name, "written to");
         let tmp = self.drafts_of(&target, &target_folders).map_err(told)?;
         let mut relocated = Relocated::default();
-        for uids in in_parts(&source.given_out(uids)) {
+        for uids in source.given_out(uids).parts(LOOKED_UP_AT_ONCE) {
             let mut open = self.index.messages(source.key, &uids)?.into_values();
             loop {
                 let mut copied: Vec<Uid> = Vec::new();

@@ -24,7 +24,7 @@ use super::tree::Tree;
 /// How many pieces of a large message wait to be taken.
 const PIECES_AHEAD: usize = 4;
 /// So many messages are looked up at once.
-const LOOKED_UP_AT_ONCE: u64 = 1024;
+pub(super) const LOOKED_UP_AT_ONCE: u32 = 1024;
 
 impl Tree {
     /// Sends messages, lowest UID first.
@@ -35,7 +35,7 @@ impl Tree {
         deliver: &mpsc::Sender<Fetched>,
     ) -> Result<(), Error> {
         let (mailbox, folders) = self.scoped(scope)?;
-        for uids in in_parts(&mailbox.given_out(uids)) {
+        for uids in mailbox.given_out(uids).parts(LOOKED_UP_AT_ONCE) {
             let filed = self.index.messages(mailbox.key, &uids)?;
             let mut prints = Vec::new();
             for (uid, filed) in filed {
@@ -69,7 +69,7 @@ impl Tree {
     ) -> Result<BTreeMap<Uid, Fingerprint>, Error> {
         let mut found = BTreeMap::new();
         let (mailbox, folders) = self.scoped(scope)?;
-        for uids in in_parts(&mailbox.given_out(uids)) {
+        for uids in mailbox.given_out(uids).parts(LOOKED_UP_AT_ONCE) {
             let filed = self.index.messages(mailbox.key, &uids)?;
             let mut prints = Vec::new();
             for (uid, filed) in filed {
@@ -249,29 +249,4 @@ fn cannot_be_read(errno: rustix::io::Errno, name: &MailboxName, filed: &Filed) -
         Reach::Mailbox,
         format_args!("the file {folder}/{} of \"{name}\" cannot be read", file.escape_debug()),
     )
-}
-
-/// A set in parts of a bounded number of members.
-pub(super) fn in_parts(uids: &UidSet) -> Vec<UidSet> {
-    let mut parts: Vec<UidSet> = Vec::new();
-    for range in uids.ranges() {
-        let (mut from, last) = (range.start().get(), range.end().get());
-        loop {
-            let fresh = parts.last().is_none_or(|part| part.len() >= LOOKED_UP_AT_ONCE);
-            if fresh {
-                parts.push(UidSet::new());
-            }
-            let Some(part) = parts.last_mut() else { return parts };
-            let room = u32::try_from(LOOKED_UP_AT_ONCE - part.len()).unwrap_or(0);
-            let to = last.min(from.saturating_add(room - 1));
-            if let (Some(from), Some(to)) = (Uid::new(from), Uid::new(to)) {
-                part.insert_range(from..=to);
-            }
-            if to == last {
-                break;
-            }
-            from = to + 1;
-        }
-    }
-    parts
 }

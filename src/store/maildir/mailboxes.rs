@@ -167,7 +167,7 @@ impl Tree {
         let homes = self.index.homes(&keys)?;
         let mut likely: Vec<(u64, Key, &MailboxName)> = Vec::new();
         for (name, place) in new {
-            let read = || Pass::read(&Folders::open(self.home(place)?)?);
+            let read = || Pass::read(&Folders::open(self.home(place)?)?, 0);
             // What cannot be read now is read, or complained of, as a mailbox of its own.
             let Ok(pass) = read() else { continue };
             let mut hits: BTreeMap<Key, u64> = BTreeMap::new();

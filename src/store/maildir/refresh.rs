@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::mail::MailboxName;
 use crate::store::{Cause, Error};
 
-use super::compare::{Findings, Stop, compare};
+use super::compare::{Findings, Parted, Stop, compare};
 use super::fault;
-use super::index::{Key, Look, Mailbox, Trust};
+use super::index::{Arrival, Key, Look, Mailbox, Trust};
 use super::keywords::Keywords;
 use super::measure::print_of;
 use super::pass::{Course, Pass};
+use super::stamp::FileStamp;
 use super::tree::Tree;
 
 /// How often directories are read until a message that is missing is believed to be gone.
@@ -39,6 +40,15 @@ struct Outcome {
     letters: Option<Keywords>,
     look: Look,
     findings: Findings,
+    /// What the findings speak of.
+    pass: Pass,
+}
+
+impl Outcome {
+    /// How many rows it stands for, in what has to be written or in what is held in memory until it is.
+    fn len(&self) -> usize {
+        self.findings.len().max(self.pass.len())
+    }
 }
 
 /// What came of one reading.
@@ -77,7 +87,7 @@ impl Tree {
                     Err(error) if error.reach > crate::store::Reach::Mailbox => return Err(error),
                     Err(error) => drop(failed.insert(name, error)),
                 }
-                if outcomes.iter().map(|outcome| outcome.findings.len()).sum::<usize>() > ROWS_AT_ONCE {
+                if outcomes.iter().map(Outcome::len).sum::<usize>() > ROWS_AT_ONCE {
                     self.write_down(std::mem::take(&mut outcomes))?;
                 }
             }
@@ -112,7 +122,7 @@ impl Tree {
             return Ok(Reading::Unchanged);
         }
         let begun = now();
-        let pass = Pass::read(&folders).map_err(told)?;
+        let pass = Pass::read(&folders, mailbox.status.messages).map_err(told)?;
         // They look so since then at the latest, however long the reading was kept waiting.
         let seen = now();
         let letters = match mailbox.look {
@@ -145,7 +155,7 @@ impl Tree {
         self.read.insert(mailbox.key);
         let is_known = findings.is_empty() && mailbox.look == Some(look) && mailbox.letters == letters;
         let letters = (mailbox.letters != letters).then_some(letters);
-        let outcome = Outcome { key: mailbox.key, name: mailbox.name, letters, look, findings };
+        let outcome = Outcome { key: mailbox.key, name: mailbox.name, letters, look, findings, pass };
         Ok(match doubtful {
             true => Reading::Doubtful(outcome, tick),
             false if is_known => Reading::Unchanged,
@@ -165,14 +175,19 @@ impl Tree {
         }
         self.give_keywords_back(&mut outcomes)?;
         self.index.change(|change| {
-            for Outcome { key, letters, look, findings, .. } in &outcomes {
+            for Outcome { key, letters, look, findings, pass, .. } in &outcomes {
                 if let Some(letters) = letters {
                     change.set_letters(*key, letters)?;
                 }
                 change.set_look(*key, look)?;
                 findings.replaced.iter().try_for_each(|(uid, stamp)| change.set_stamp(*key, *uid, stamp))?;
-                let Findings { arrived, renamed, renamed_apart, rewritten, missing, .. } = findings;
-                if arrived.is_empty() && renamed.is_empty() && rewritten.is_empty() && missing.is_empty() {
+                let Findings { fresh, arrived, renamed, renamed_apart, rewritten, missing, .. } = findings;
+                if fresh.is_empty()
+                    && arrived.is_empty()
+                    && renamed.is_empty()
+                    && rewritten.is_empty()
+                    && missing.is_empty()
+                {
                     continue;
                 }
                 let modseq = change.next_modseq(*key)?;
@@ -181,7 +196,7 @@ impl Tree {
                 // One may have the name that another one had.
                 renamed_apart.iter().try_for_each(|uid| change.free_name(*key, *uid))?;
                 renamed.iter().try_for_each(|filed| change.refile(*key, modseq, filed))?;
-                arrived.iter().try_for_each(|arrival| change.file(*key, modseq, arrival).map(drop))?;
+                findings.arrivals(pass).try_for_each(|arrival| change.file(*key, modseq, &arrival).map(drop))?;
                 if gone.count() > 0 {
                     change.forget_expunges(*key, EXPUNGES_KEPT)?;
                 }
@@ -200,22 +215,47 @@ impl Tree {
         if self.parted.is_empty() && !self.index.holds_keywords()? {
             return Ok(());
         }
-        for Outcome { name, findings, .. } in outcomes {
+        for Outcome { name, findings, pass, .. } in outcomes {
+            let mut given = Vec::new();
+            for (at, fresh) in findings.fresh.iter().enumerate() {
+                if let Some((print, keywords)) = self.keywords_of(name, &fresh.stamp, || fresh.arrival(pass))? {
+                    given.push((at, Arrival { print: Some(print), keywords, ..fresh.arrival(pass) }));
+                }
+            }
             for arrival in findings.arrived.iter_mut().filter(|arrival| arrival.keywords.is_empty()) {
-                let parted = match self.parted.get(&arrival.stamp) {
-                    Some(parted) => Some(parted.clone()),
-                    None => self.index.bearing_keywords(&arrival.stamp)?.and_then(|it| Some((it.print?, it.keywords))),
-                };
-                let Some((print, keywords)) = parted else { continue };
-                // The stamp alone proves nothing: what has gone leaves its inode to what comes.
-                let folders = self.folders(name, "read")?;
-                let read = print_of(&folders, arrival.folder, &arrival.file_name());
-                if read.map_err(|errno| fault::of_mailbox(errno, name, "read"))? == Some(print) {
+                if let Some((print, keywords)) = self.keywords_of(name, &arrival.stamp, || arrival.clone())? {
                     (arrival.print, arrival.keywords) = (Some(print), keywords);
                 }
             }
+            if !given.is_empty() {
+                let mut at = 0..;
+                findings
+                    .fresh
+                    .retain(|_| at.next().is_none_or(|at| given.binary_search_by_key(&at, |it| it.0).is_err()));
+                findings.arrived.extend(given.into_iter().map(|(_, arrival)| arrival));
+                findings.put_in_order(pass);
+            }
         }
         Ok(())
+    }
+
+    /// The keywords, in the index alone, of the message that a new file is, and who that is.
+    fn keywords_of(
+        &self,
+        name: &MailboxName,
+        stamp: &FileStamp,
+        arrival: impl FnOnce() -> Arrival,
+    ) -> Result<Option<Parted>, Error> {
+        let parted = match self.parted.get(stamp) {
+            Some(parted) => Some(parted.clone()),
+            None => self.index.bearing_keywords(stamp)?.and_then(|it| Some((it.print?, it.keywords))),
+        };
+        let Some((print, keywords)) = parted else { return Ok(None) };
+        // The stamp alone proves nothing: what has gone leaves its inode to what comes.
+        let (folders, arrival) = (self.folders(name, "read")?, arrival());
+        let read = print_of(&folders, arrival.folder, &arrival.file_name());
+        let is_it = read.map_err(|errno| fault::of_mailbox(errno, name, "read"))? == Some(print);
+        Ok(is_it.then_some((print, keywords)))
     }
 }
 
