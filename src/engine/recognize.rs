@@ -192,6 +192,14 @@ pub(super) enum Met {
     Trouble,
 }
 
+/// What of a mailbox was recognized.
+struct Recognized<'a> {
+    look: &'a Look,
+    scopes: &'a Both<Option<UidScope>>,
+    prints: Both<Prints<Uid>>,
+    fresh: Vec<Both<Uid>>,
+}
+
 /// Pairs messages that arrived on both sides: at a first run, or because the user did the same thing twice. `meeting` are
 /// the mailboxes where that may be; both sides of all of them are asked in one flight.
 pub(super) async fn pair_arrivals(
@@ -209,7 +217,7 @@ pub(super) async fn pair_arrivals(
     });
     let Both { local, remote } = prints_of_each(run, &wanted).await?;
     let mut met = Vec::with_capacity(meeting.len());
-    let mut paired: Vec<(&Look, &Both<Option<UidScope>>, Both<Prints<Uid>>, Vec<Both<Uid>>)> = Vec::new();
+    let mut paired: Vec<Recognized<'_>> = Vec::new();
     for (((look, _), scopes), (local, remote)) in meeting.into_iter().zip(&scopes).zip(local.into_iter().zip(remote)) {
         let found = look.found(scopes);
         let prints = match (local, remote) {
@@ -224,7 +232,7 @@ pub(super) async fn pair_arrivals(
         met.push(match fresh {
             Ok((_, fresh)) if fresh.is_empty() => Met::Nobody,
             Ok((prints, fresh)) => {
-                paired.push((look, scopes, prints, fresh));
+                paired.push(Recognized { look, scopes, prints, fresh });
                 Met::Some
             }
             Err(Trip::Mailbox) => Met::Trouble,
@@ -235,12 +243,12 @@ pub(super) async fn pair_arrivals(
         return Ok(met);
     }
     run.state.commit(|change| {
-        paired.iter().try_for_each(|(look, scopes, prints, fresh)| {
+        paired.iter().try_for_each(|Recognized { look, scopes, prints, fresh }| {
             let mut pairs = fresh.iter().filter_map(|uids| pair_of(&look.found(scopes), prints, *uids));
             pairs.try_for_each(|pair| change.add_pair(look.key, &pair).map(drop))
         })
     })?;
-    paired.iter().for_each(|(look, _, _, fresh)| run.tell_paired(&look.place.name, fresh.len()));
+    paired.iter().for_each(|it| run.tell_paired(&it.look.place.name, it.fresh.len()));
     Ok(met)
 }
 
@@ -325,17 +333,16 @@ async fn prints_of_each(
         parts.peekable()
     });
     loop {
-        let mut flight: Both<(Vec<usize>, Vec<(UidScope, UidSet)>)> = Both::default();
+        let mut places: Both<Vec<usize>> = Both::default();
+        let mut questions: Both<Vec<(UidScope, UidSet)>> = Both::default();
         for side in Side::BOTH {
             let mut left = u64::from(ASKED_AT_ONCE);
             while let Some((at, question)) = parts[side].next_if(|(_, (_, part))| part.len() <= left) {
                 left -= question.1.len();
-                flight[side].0.push(at);
-                flight[side].1.push(question);
+                places[side].push(at);
+                questions[side].push(question);
             }
         }
-        let (places, questions) =
-            (flight.as_ref().map(|flight| &flight.0), flight.as_ref().map(|flight| flight.1.clone()));
         if questions.local.is_empty() && questions.remote.is_empty() {
             return Ok(prints);
         }

@@ -317,6 +317,15 @@ impl Client {
         self.run(&line);
     }
 
+    /// Creates a mailbox. A run that goes on meanwhile may have done it already.
+    pub(crate) fn create(&mut self, mailbox: &str) {
+        let line = format!("CREATE {}", self.wire_name(mailbox));
+        match self.ask(line.as_bytes()) {
+            Err(answer) if !answer.contains("ALREADYEXISTS") => panic!("{line}: {answer}"),
+            _ => {}
+        }
+    }
+
     /// A mailbox's name as this server wants to hear it, quoted.
     pub(crate) fn wire_name(&mut self, name: &str) -> String {
         if name.eq_ignore_ascii_case("INBOX") {

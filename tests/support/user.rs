@@ -104,10 +104,10 @@ impl User {
         }
     }
 
-    /// Creates a mailbox.
+    /// Creates a mailbox, if nobody was faster.
     pub(crate) fn create(&mut self, mailbox: &str) {
         match self {
-            User::Client(client) => client.about("CREATE {}", &[mailbox]),
+            User::Client(client) => client.create(mailbox),
             User::Program(program) => program.create(mailbox),
         }
     }
