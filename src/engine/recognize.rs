@@ -209,7 +209,7 @@ pub(super) async fn pair_arrivals(
     });
     let Both { local, remote } = prints_of_each(run, &wanted).await?;
     let mut met = Vec::with_capacity(meeting.len());
-    let mut paired: Vec<(&Look, &Both<Option<UidScope>>, Both<Prints<Uid>>, Vec<Both<Uid>>)> = Vec::new();
+    let mut paired = Vec::new();
     for (((look, _), scopes), (local, remote)) in meeting.into_iter().zip(&scopes).zip(local.into_iter().zip(remote)) {
         let found = look.found(scopes);
         let prints = match (local, remote) {
@@ -324,17 +324,16 @@ async fn prints_of_each(
         parts.peekable()
     });
     loop {
-        let mut flight: Both<(Vec<usize>, Vec<(UidScope, UidSet)>)> = Both::default();
+        let mut places: Both<Vec<usize>> = Both::default();
+        let mut questions: Both<Vec<(UidScope, UidSet)>> = Both::default();
         for side in Side::BOTH {
             let mut left = u64::from(ASKED_AT_ONCE);
             while let Some((at, question)) = parts[side].next_if(|(_, (_, part))| part.len() <= left) {
                 left -= question.1.len();
-                flight[side].0.push(at);
-                flight[side].1.push(question);
+                places[side].push(at);
+                questions[side].push(question);
             }
         }
-        let (places, questions) =
-            (flight.as_ref().map(|flight| &flight.0), flight.as_ref().map(|flight| flight.1.clone()));
         if questions.local.is_empty() && questions.remote.is_empty() {
             return Ok(prints);
         }
