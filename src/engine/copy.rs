@@ -339,6 +339,7 @@ impl Carrying<'_> {
             Some(answer) => self.ended(answer)?,
             None => Vec::new(),
         };
+        let next = next.map(|next| self.wanted_of(next)).filter(|next| !next.parts.is_empty());
         let intended: Vec<(usize, Vec<Intent>)> = next
             .iter()
             .flat_map(|next| &next.parts)
@@ -368,6 +369,12 @@ impl Carrying<'_> {
         self.under_way.push_back(UnderWay { number, parts });
         let scoped = |(place, messages): (usize, Vec<Message>)| (self.copyings[place].target.scope.clone(), messages);
         Ok(Some(Batch { number, parts: next.parts.into_iter().map(scoped).collect() }))
+    }
+
+    /// Without what goes to mailboxes that have failed since it was gathered.
+    fn wanted_of(&self, mut batch: Gathered) -> Gathered {
+        batch.parts.retain(|(place, _)| self.ways[*place].failure.is_none());
+        batch
     }
 
     fn intent(&self, place: usize, message: &Message) -> Intent {

@@ -314,3 +314,28 @@ fn s141_a_first_run_that_is_interrupted_again_and_again_appends_each_message_onc
     assert_eq!(world.at(Side::Remote).uid_next(), MESSAGES + 1, "so many were appended");
     assert_eq!(world.at(Side::Local).uid_next(), MESSAGES + 1);
 }
+
+/// What was gathered for a mailbox before it failed is not sent any more: to one that is full, it would be for nothing.
+#[test]
+fn a_mailbox_that_fails_is_sent_no_further_batch() {
+    let mut failures = 0;
+    for step in 1..30 {
+        let mut world = World::in_line(QRESYNC);
+        let (local, remote) = (world.at(Side::Local).in_mailbox("b"), world.at(Side::Remote).in_mailbox("b"));
+        remote.deliver(1, "");
+        world.runs_until_quiet();
+        (2..602).for_each(|number| local.deliver(number, ""));
+        let there = world.servers.remote.clone();
+        let name = interimap::mail::MailboxName::new("b").unwrap();
+        let act = Box::new(move || drop(there.lock().unwrap().mailboxes.remove(&name)));
+        *world.fuse.lock().unwrap() = Fuse { act_at: Some((step, act)), ..Fuse::default() };
+        world.run().unwrap();
+        *world.fuse.lock().unwrap() = Fuse::default();
+        let open = world.intents();
+        failures += usize::from(open > 0);
+        assert!(open == 0 || open == 500, "{open} messages were sent, the mailbox gone at step {step}");
+        world.runs_until_quiet();
+        assert_eq!(numbers(&local), numbers(&remote), "gone at step {step}");
+    }
+    assert!(failures > 0, "it has to be gone while messages are appended");
+}

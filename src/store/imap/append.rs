@@ -191,12 +191,13 @@ impl ImapStore {
                 return Ok(());
             }
             tokio::select! {
+                // Answers first: they must not pile up behind many small commands.
                 biased;
+                incoming = self.connection.receive(), if !road.sent.is_empty() => road.notice(incoming?),
                 batch = supply.next(), if source == Source::Flowing && road.octets() < WINDOW => match batch {
                     Some((batch, share)) => self.depart(batch, share, road).await?,
                     None => source = Source::Dry,
                 },
-                incoming = self.connection.receive(), if !road.sent.is_empty() => road.notice(incoming?),
             }
         }
     }
