@@ -617,6 +617,7 @@ fn no_statement_goes_through_a_table_that_grows_with_the_mail() {
     let wanted = [
         "SEARCH pair USING COVERING INDEX sqlite_autoindex_pair_1 (mailbox=?)",
         "SEARCH pair USING COVERING INDEX sqlite_autoindex_pair_2 (mailbox=?)",
+        "SEARCH pair USING INDEX pair_measure (internal_date=? AND size=?)",
         "SEARCH pair USING INDEX sqlite_autoindex_pair_1 (mailbox=? AND local_uid>? AND local_uid<?)",
         "SEARCH pair USING INDEX sqlite_autoindex_pair_2 (mailbox=? AND remote_uid>? AND remote_uid<?)",
         "SEARCH pair USING INDEX sqlite_autoindex_pair_2 (mailbox=?)",
