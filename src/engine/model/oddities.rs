@@ -324,7 +324,8 @@ fn a_mailbox_that_fails_is_sent_no_further_batch() {
         let (local, remote) = (world.at(Side::Local).in_mailbox("b"), world.at(Side::Remote).in_mailbox("b"));
         remote.deliver(1, "");
         world.runs_until_quiet();
-        (2..602).for_each(|number| local.deliver(number, ""));
+        // None of them has an equal one in another mailbox.
+        (1002..1602).for_each(|number| local.deliver(number, ""));
         let there = world.servers.remote.clone();
         let name = interimap::mail::MailboxName::new("b").unwrap();
         let act = Box::new(move || drop(there.lock().unwrap().mailboxes.remove(&name)));
