@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::mail::{Fingerprint, Flag, HeaderDigest, Side, Uid, UidSet};
+use crate::mail::{Fingerprint, Flag, HeaderDigest, Measure, Side, Uid, UidSet};
 use crate::plan::{MailboxKey, Pair, PairId, Presence, TreePlan};
 use crate::store::UidScope;
 
@@ -99,9 +99,17 @@ fn candidates(
         }
     }
     let mut holders: BTreeMap<MailboxKey, Option<Holder>> = BTreeMap::new();
+    // What measures the same stands side by side, and is looked for once.
+    let mut alike: Option<(Measure, Vec<(MailboxKey, PairId, Pair)>)> = None;
     for (print, equal) in &mut open {
         let most = equal.wanted.saturating_mul(ROUNDS);
-        for (key, id, pair) in run.state.pairs_measuring(print.measure())? {
+        let measure = print.measure();
+        let alike = match &mut alike {
+            Some((known, alike)) if *known == measure => alike,
+            alike => &mut alike.insert((measure, run.state.pairs_measuring(measure)?)).1,
+        };
+        for (key, id, pair) in alike.iter() {
+            let (key, id) = (*key, *id);
             if equal.next.len() >= most {
                 break;
             }
@@ -118,7 +126,7 @@ fn candidates(
             if task(tasks, key).is_some_and(|task| task.changed[from.other()].contains(&id)) {
                 continue;
             }
-            let source = Source { scope: scope.clone(), pair, print: *print, elsewhere: *elsewhere };
+            let source = Source { scope: scope.clone(), pair: pair.clone(), print: *print, elsewhere: *elsewhere };
             equal.next.push_back((key, id, source));
         }
     }
