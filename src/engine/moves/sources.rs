@@ -68,6 +68,9 @@ pub(super) async fn sources(
     Ok(sources)
 }
 
+/// The pairs whose messages measure the same.
+type Alike = Vec<(MailboxKey, PairId, Pair)>;
+
 /// Messages that are equal as far as is remembered.
 #[derive(Default)]
 struct Equal {
@@ -100,7 +103,7 @@ fn candidates(
     }
     let mut holders: BTreeMap<MailboxKey, Option<Holder>> = BTreeMap::new();
     // What measures the same stands side by side, and is looked for once.
-    let mut alike: Option<(Measure, Vec<(MailboxKey, PairId, Pair)>)> = None;
+    let mut alike: Option<(Measure, Alike)> = None;
     for (print, equal) in &mut open {
         let most = equal.wanted.saturating_mul(ROUNDS);
         let measure = print.measure();
